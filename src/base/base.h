@@ -41,7 +41,7 @@ bool kp_mul_size(size_t a, size_t b, size_t *out);
 bool kp_add_size(size_t a, size_t b, size_t *out);
 /* Number of elements of a shape without negative sizes; false on overflow or a negative size. */
 bool kp_shape_count(const int64_t *shape, int ndim, int64_t *out);
-/* Bytes of a dense array; false on overflow. */
+/* Bytes of a dense array inside the engine (elements of kp_elem_size); false on overflow. */
 bool kp_shape_bytes(const int64_t *shape, int ndim, kp_dtype dtype, size_t *out);
 
 /* "(None, 224, 224, 3)" into buf; negative sizes print as None. Returns buf. */
@@ -50,6 +50,16 @@ enum { KP_SHAPE_TEXT = 200 };
 /* KP_DTYPE_NONE if unknown. */
 kp_dtype kp_dtype_from_name(const char *name);
 bool kp_dtype_is_float(kp_dtype dtype);
+
+/* An element of a KP_STRING value inside the engine: bytes that live elsewhere (a constant, the
+ * batch's input), not NUL-terminated. At the border (kp_tensor, files, slots) strings have a fixed
+ * width instead: kp_tensor.string_bytes. */
+typedef struct kp_text {
+    const char *data;
+    size_t size;
+} kp_text;
+/* Bytes of one element of a value inside the engine: kp_dtype_size, and a kp_text for strings. */
+size_t kp_elem_size(kp_dtype dtype);
 
 /* IEEE half and bfloat16 to float and back (round to nearest even). */
 float kp_half_to_float(uint16_t h);

@@ -23,6 +23,11 @@ size_t kp_dtype_size(kp_dtype dtype)
     return (unsigned)dtype < KP_DTYPE_COUNT ? types[dtype].size : 0;
 }
 
+size_t kp_elem_size(kp_dtype dtype)
+{
+    return dtype == KP_STRING ? sizeof(kp_text) : kp_dtype_size(dtype);
+}
+
 const char *kp_dtype_name(kp_dtype dtype)
 {
     return (unsigned)dtype < KP_DTYPE_COUNT ? types[dtype].name : "unknown";
@@ -57,7 +62,7 @@ bool kp_shape_count(const int64_t *shape, int ndim, int64_t *out)
 bool kp_shape_bytes(const int64_t *shape, int ndim, kp_dtype dtype, size_t *out)
 {
     int64_t n;
-    return kp_shape_count(shape, ndim, &n) && kp_mul_size((size_t)n, kp_dtype_size(dtype), out);
+    return kp_shape_count(shape, ndim, &n) && kp_mul_size((size_t)n, kp_elem_size(dtype), out);
 }
 
 const char *kp_shape_text(const int64_t *shape, int ndim, char *buf, size_t size)

@@ -121,7 +121,7 @@ int kp_graph_add(kp_graph *g, const kp_node *proto, kp_value *const *inputs, int
 /* Checks the type and shape of an input or a constant and puts them in v. */
 static int set_type(const kp_node *n, kp_value *v, kp_dtype dtype, const int64_t *shape, int ndim)
 {
-    if (kp_dtype_size(dtype) == 0)
+    if (kp_elem_size(dtype) == 0)
         return kp_node_fail(n, KP_EUNSUPPORTED, "type %s is not supported", kp_dtype_name(dtype));
     if (ndim < 0 || ndim > KP_MAX_DIMS)
         return kp_node_fail(n, KP_ELIMIT, "%d dimensions, at most %d are possible", ndim,

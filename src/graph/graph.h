@@ -43,6 +43,9 @@ typedef enum kp_op {
     KP_OP_RESIZE,    /* x (N,H,W,C); attr.resize */
     KP_OP_CAST,      /* x; to attr.cast.dtype */
     KP_OP_BROADCAST, /* x; to attr.broadcast.shape, numpy rules */
+    KP_OP_SELECT,    /* condition (bool), a, b of one type; numpy broadcasting of all three */
+    KP_OP_GATHER,    /* x, indices (integers); attr.gather */
+    KP_OP_KERNEL,    /* any inputs; attr.kernel: an operation that brings its own functions */
     KP_OP_COUNT
 } kp_op;
 
@@ -141,6 +144,20 @@ typedef struct kp_axes {
 typedef struct kp_node kp_node;
 typedef struct kp_value kp_value;
 typedef struct kp_graph kp_graph;
+
+/* An operation that brings its own rule and function: what is too rare for a kp_op of its own, and
+ * user layers. Static storage or memory that outlives every graph that holds it. */
+typedef struct kp_kernel_def {
+    const char *name; /* for messages and inspect: "cumsum" */
+    /* Fills out->dtype, ndim and shape from n->inputs (an absent input is NULL) and
+     * n->attr.kernel.params. Sizes may be KP_DIM_BATCH (first axis only) or open; for an open size
+     * of the result that is not an input's size take (*next_symbol)--. Errors by kp_node_fail. */
+    int (*infer)(const kp_node *n, kp_value *out, int64_t *next_symbol);
+    /* Computes out (its shape has all sizes, its memory does not overlap an input's) from dense
+     * arrays; an absent input has data NULL. May run in several threads at once. A row's bytes
+     * must not depend on the other rows. */
+    int (*run)(const void *params, const kp_tensor *in, int n_in, kp_tensor *out);
+} kp_kernel_def;
 
 struct kp_value {
     int id; /* its place in graph->values */
@@ -241,6 +258,15 @@ struct kp_node {
             int ndim;
             int64_t shape[KP_MAX_DIMS]; /* KP_DIM_BATCH keeps the batch */
         } broadcast;
+        struct { /* result: x's axes before `axis`, those of indices behind `batch_dims`, x's axes
+                    behind `axis`; the first batch_dims (<= axis) axes of both go together */
+            int axis, batch_dims;
+            bool wrap_negative; /* indices below 0 count from the back; else they are an error */
+        } gather;
+        struct {
+            const kp_kernel_def *def;
+            const void *params; /* borrowed: lives as long as every graph that holds the node */
+        } kernel;
     } attr;
 };
 

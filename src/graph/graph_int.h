@@ -38,6 +38,9 @@ int kp_infer_affine(kp_infer *c);
 int kp_infer_layernorm(kp_infer *c);
 int kp_infer_softmax(kp_infer *c);
 int kp_infer_cast(kp_infer *c);
+int kp_infer_select(kp_infer *c);
+int kp_infer_gather(kp_infer *c);
+int kp_infer_kernel(kp_infer *c);
 
 /* Infers without touching n and its output: pads go to *window (may be NULL), the result to *out.
  */

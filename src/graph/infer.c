@@ -30,6 +30,9 @@ static const struct {
     [KP_OP_RESIZE] = {1, 1, kp_infer_resize},
     [KP_OP_CAST] = {1, 1, kp_infer_cast},
     [KP_OP_BROADCAST] = {1, 1, kp_infer_broadcast},
+    [KP_OP_SELECT] = {3, 3, kp_infer_select},
+    [KP_OP_GATHER] = {2, 2, kp_infer_gather},
+    [KP_OP_KERNEL] = {0, KP_NODE_INPUTS_MAX, kp_infer_kernel},
 };
 
 int kp_node_fail(const kp_node *n, int status, const char *fmt, ...)
@@ -68,6 +71,25 @@ static int check_fused(kp_infer *c)
     return kp_infer_check_act(c, &n->act);
 }
 
+/* Strings are moved and picked; only operations that bring their own functions read them. */
+static bool takes_strings(kp_op op)
+{
+    switch (op) {
+    case KP_OP_CONCAT:
+    case KP_OP_SLICE:
+    case KP_OP_RESHAPE:
+    case KP_OP_TRANSPOSE:
+    case KP_OP_REPEAT:
+    case KP_OP_BROADCAST:
+    case KP_OP_SELECT:
+    case KP_OP_GATHER:
+    case KP_OP_KERNEL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int check_inputs(kp_infer *c)
 {
     const kp_node *n = c->n;
@@ -77,6 +99,8 @@ static int check_inputs(kp_infer *c)
         bool required = i < rules[n->op].min_inputs || n->op == KP_OP_CONCAT;
         if (n->inputs[i] == NULL && required)
             return kp_node_fail(n, KP_EINTERNAL, "%s without its input %d", kp_op_name(n->op), i);
+        if (n->inputs[i] != NULL && n->inputs[i]->dtype == KP_STRING && !takes_strings(n->op))
+            return kp_node_fail(n, KP_EUNSUPPORTED, "%s of strings", kp_op_name(n->op));
     }
     return check_fused(c);
 }
@@ -85,7 +109,7 @@ static int check_output(kp_infer *c)
 {
     const kp_value *v = c->out;
     char text[KP_SHAPE_TEXT];
-    size_t bytes = kp_dtype_size(v->dtype);
+    size_t bytes = kp_elem_size(v->dtype);
     for (int i = 0; i < v->ndim; i++) {
         if (v->shape[i] == KP_DIM_BATCH && i > 0)
             return kp_node_fail(c->n, KP_ESHAPE, "the batch cannot become axis %d of the result",

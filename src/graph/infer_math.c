@@ -286,9 +286,9 @@ int kp_infer_softmax(kp_infer *c)
 int kp_infer_cast(kp_infer *c)
 {
     kp_dtype dtype = c->n->attr.cast.dtype;
-    if (kp_dtype_size(dtype) == 0)
-        return kp_node_fail(c->n, KP_EUNSUPPORTED, "a cast to type %s is not supported",
-                            kp_dtype_name(dtype));
+    if (kp_dtype_size(dtype) == 0 || kp_dtype_size(c->n->inputs[0]->dtype) == 0)
+        return kp_node_fail(c->n, KP_EUNSUPPORTED, "a cast from type %s to %s is not supported",
+                            kp_dtype_name(c->n->inputs[0]->dtype), kp_dtype_name(dtype));
     kp_infer_like(c, c->n->inputs[0]);
     c->out->dtype = dtype;
     return 0;

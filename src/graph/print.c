@@ -15,7 +15,8 @@ const char *kp_op_name(kp_op op)
         [KP_OP_SLICE] = "slice",         [KP_OP_RESHAPE] = "reshape",
         [KP_OP_TRANSPOSE] = "transpose", [KP_OP_REPEAT] = "repeat",
         [KP_OP_RESIZE] = "resize",       [KP_OP_CAST] = "cast",
-        [KP_OP_BROADCAST] = "broadcast",
+        [KP_OP_BROADCAST] = "broadcast", [KP_OP_SELECT] = "select",
+        [KP_OP_GATHER] = "gather",       [KP_OP_KERNEL] = "kernel",
     };
     return (unsigned)op < KP_OP_COUNT ? names[op] : "unknown";
 }
@@ -193,6 +194,12 @@ static void print_attr(kp_buf *b, const kp_node *n)
         break;
     case KP_OP_RESIZE:
         print_resize(b, n);
+        break;
+    case KP_OP_GATHER:
+        kp_buf_printf(b, " axis %d batch_dims %d", n->attr.gather.axis, n->attr.gather.batch_dims);
+        break;
+    case KP_OP_KERNEL:
+        kp_buf_printf(b, " %s", n->attr.kernel.def->name);
         break;
     default: /* the result's type and shape say it all */
         break;

@@ -187,33 +187,33 @@ int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, 
     return by_class(w, l, json_string_value(class_name), config, x, out);
 }
 
-int kp_lw_do_activation_layer(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_activation_layer(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return kp_lw_activation(w, c->layer, "activation", c->in[0], out);
 }
 
-int kp_lw_do_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return unary_layer(w, relu_act, c->layer, c->in[0], out);
 }
 
-int kp_lw_do_leaky_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_leaky_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return unary_layer(w, leaky_act, c->layer, c->in[0], out);
 }
 
-int kp_lw_do_elu(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_elu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return unary_layer(w, elu_act, c->layer, c->in[0], out);
 }
 
-int kp_lw_do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return softmax_layer(w, c->layer, c->in[0], out);
 }
 
 /* Keras 2: x above theta, else 0. */
-int kp_lw_do_threshold_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_threshold_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     double theta;
     kp_value *x;
@@ -223,7 +223,7 @@ int kp_lw_do_threshold_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 }
 
 /* relu(x) + alpha * min(x, 0); alpha has the input's shape, 1 on shared axes. */
-int kp_lw_do_prelu(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_prelu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes shared = {0};
     int64_t shape[KP_MAX_DIMS] = {0};
@@ -249,3 +249,14 @@ int kp_lw_do_prelu(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_binary(w, KP_BIN_MUL, below, alpha, &below));
     return kp_lw_binary(w, KP_BIN_SUB, above, below, out);
 }
+
+const kp_lw_entry kp_lw_activation_layers[] = {
+    {"Activation", do_activation_layer, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"ReLU", do_relu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"LeakyReLU", do_leaky_relu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"ELU", do_elu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"PReLU", do_prelu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"Softmax", do_softmax, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"ThresholdedReLU", do_threshold_relu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {0},
+};

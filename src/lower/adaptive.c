@@ -56,7 +56,7 @@ static int pool_axis(kp_lw *w, kp_reduce_kind kind, int axis, int64_t size, kp_v
 }
 
 /* variant: spatial axes for the average, negative for the maximum. */
-int kp_lw_do_adaptive_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_adaptive_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int n = c->variant < 0 ? -c->variant : c->variant;
     kp_reduce_kind kind = c->variant < 0 ? KP_RED_MAX : KP_RED_MEAN;
@@ -74,3 +74,13 @@ int kp_lw_do_adaptive_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
     *out = x;
     return 0;
 }
+
+const kp_lw_entry kp_lw_adaptive_layers[] = {
+    {"AdaptiveAveragePooling1D", do_adaptive_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveAveragePooling2D", do_adaptive_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveAveragePooling3D", do_adaptive_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveMaxPooling1D", do_adaptive_pool, -1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveMaxPooling2D", do_adaptive_pool, -2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveMaxPooling3D", do_adaptive_pool, -3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

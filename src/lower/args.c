@@ -4,42 +4,73 @@
 int kp_lw_ref(const kp_lw_env *env, kp_ref ref, kp_value **out)
 {
     if (ref.call < 0 || ref.call >= env->n_calls || ref.tensor < 0 ||
-        ref.tensor >= env->n_values[ref.call])
+        ref.tensor >= env->results[ref.call].n)
         return kp_fail(KP_EMODEL, "the model refers to output %d of call %d, which does not exist",
                        ref.tensor, ref.call);
-    *out = env->values[ref.call][ref.tensor];
+    *out = env->results[ref.call].values[ref.tensor];
     return 0;
 }
 
-/* n counts all tensors; they are written while out has room (out NULL: only counted). */
-static int walk(const kp_lw_env *env, const kp_arg *a, kp_value **out, int *n)
+kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref)
+{
+    bool there = ref.call >= 0 && ref.call < env->n_calls && ref.tensor >= 0 &&
+                 ref.tensor < env->results[ref.call].n;
+    return there ? env->results[ref.call].masks[ref.tensor] : NULL;
+}
+
+/* out->n counts all tensors; they are written when there is room (values NULL: only counted). */
+static int walk(const kp_lw_env *env, const kp_arg *a, kp_lw_result *out)
 {
     if (a->kind == KP_ARG_REF) {
-        if (out)
-            KP_TRY(kp_lw_ref(env, a->ref, &out[*n]));
-        if (++*n > KP_NODE_INPUTS_MAX)
+        if (out->values) {
+            KP_TRY(kp_lw_ref(env, a->ref, &out->values[out->n]));
+            out->masks[out->n] = kp_lw_ref_mask(env, a->ref);
+        }
+        if (++out->n > KP_NODE_INPUTS_MAX)
             return kp_fail(KP_ELIMIT, "a call has more than %d inputs", KP_NODE_INPUTS_MAX);
     }
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
         for (int i = 0; i < a->n_items; i++)
-            KP_TRY(walk(env, &a->items[i], out, n));
+            KP_TRY(walk(env, &a->items[i], out));
     return 0;
 }
 
-int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_value ***out, int *n)
+/* A layer's "mask" is no input of its own: it belongs to the inputs. */
+static int walk_call(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
-    *n = 0;
-    KP_TRY(walk(env, &call->args, NULL, n));
-    KP_TRY(walk(env, &call->kwargs, NULL, n));
-    *out = kp_arena_array(w->mem, (size_t)*n + 1, sizeof **out);
-    if (!*out)
-        return KP_ENOMEM;
-    *n = 0;
-    KP_TRY(walk(env, &call->args, *out, n));
-    return walk(env, &call->kwargs, *out, n);
+    out->n = 0;
+    KP_TRY(walk(env, &call->args, out));
+    const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
+    for (int i = 0; i < call->kwargs.n_items; i++)
+        if (&call->kwargs.items[i] != mask)
+            KP_TRY(walk(env, &call->kwargs.items[i], out));
+    return 0;
 }
 
-static const kp_arg *keyword(const kp_call *call, const char *name)
+/* The masks that the call gives: one for its first tensor, or a list for the first ones. */
+static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
+{
+    const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
+    bool list = mask && mask->kind == KP_ARG_LIST;
+    int n = !mask ? 0 : list ? mask->n_items : 1;
+    for (int i = 0; i < n && i < out->n; i++) {
+        const kp_arg *a = list ? &mask->items[i] : mask;
+        if (a->kind == KP_ARG_REF)
+            KP_TRY(kp_lw_ref(env, a->ref, &out->masks[i]));
+    }
+    return 0;
+}
+
+int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
+{
+    *out = (kp_lw_result){0};
+    KP_TRY(walk_call(env, call, out));
+    KP_TRY(kp_lw_result_new(w, out->n, out));
+    KP_TRY(walk_call(env, call, out));
+    return given_masks(env, call, out);
+}
+
+const kp_arg *kp_lw_keyword(const kp_call *call, const char *name)
 {
     for (int i = 0; i < call->kwargs.n_items; i++)
         if (call->kwargs.keys && strcmp(call->kwargs.keys[i], name) == 0)
@@ -51,7 +82,7 @@ const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name)
 {
     if (position < c->call->args.n_items)
         return &c->call->args.items[position];
-    return keyword(c->call, name);
+    return kp_lw_keyword(c->call, name);
 }
 
 bool kp_lw_arg_number(const kp_arg *a, double *out)
@@ -78,7 +109,7 @@ bool kp_lw_arg_number(const kp_arg *a, double *out)
 
 int kp_lw_training(const kp_call *call)
 {
-    const kp_arg *a = keyword(call, "training");
+    const kp_arg *a = kp_lw_keyword(call, "training");
     for (int i = 1; !a && i < call->args.n_items; i++)
         if (call->args.items[i].kind == KP_ARG_BOOL)
             a = &call->args.items[i];

@@ -38,10 +38,15 @@ typedef struct kp_lw {
     int n_called;
 } kp_lw;
 
+/* What a call gives: its tensors in flat order, and the mask of each (NULL: it has none). */
+typedef struct kp_lw_result {
+    kp_value **values, **masks;
+    int n;
+} kp_lw_result;
+
 /* The outputs of the calls of one model, by call number. */
 typedef struct kp_lw_env {
-    kp_value ***values;
-    int *n_values;
+    kp_lw_result *results;
     int n_calls;
 } kp_lw_env;
 
@@ -49,16 +54,25 @@ typedef struct kp_lw_call {
     const kp_layer *layer;
     const kp_call *call;
     const kp_lw_env *env;
-    kp_value **in; /* the tensors among the arguments, in order; floats are float32 */
+    kp_value **in; /* the tensors among the arguments, in order; floats are float32. Not a layer's
+                      keyword argument "mask": that is in_mask */
+    kp_value *
+        *in_mask; /* by input: the mask that came with it or was given for it, bool, or NULL */
     int n_in;
-    int variant; /* from the table: number of spatial axes, kind of operation */
+    int variant;       /* from the table: number of spatial axes, kind of operation */
+    kp_lw_result *res; /* to be filled; one value unless kp_lw_outputs asks for more */
 } kp_lw_call;
 
+/* out: c->res->values, room for one. More outputs: kp_lw_outputs. */
 typedef int (*kp_lw_fn)(kp_lw *w, const kp_lw_call *c, kp_value **out);
 
 /* Whether training=True in a call changes what it computes. Keras 3 writes it for every
  * augmentation of images, because it is the default of their call(), and predict() overrides it. */
 typedef enum kp_lw_trains { KP_LW_SAME, KP_LW_TRAINS, KP_LW_TRAINS_BEFORE_3 } kp_lw_trains;
+
+/* What becomes of the mask (which steps of a sequence count) that came with the first tensor: most
+ * layers destroy it, some hand it on, some make their own (res->masks). */
+typedef enum kp_lw_mask_rule { KP_LW_MASK_DROP, KP_LW_MASK_PASS, KP_LW_MASK_OWN } kp_lw_mask_rule;
 
 typedef struct kp_lw_entry {
     const char *class_name;
@@ -66,20 +80,31 @@ typedef struct kp_lw_entry {
     int variant;
     int min_in, max_in; /* number of tensors; max_in 0: no limit */
     kp_lw_trains trains;
+    kp_lw_mask_rule mask;
 } kp_lw_entry;
+
+/* Of an entry: one tensor in, and training=True changes nothing. */
+#define KP_LW_ONE 1, 1, KP_LW_SAME
 
 /* NULL when there is none. operation: a node of keras.ops, not a layer. */
 const kp_lw_entry *kp_lw_find(const char *class_name, bool operation);
 
 /* ---- model.c ---- */
-int kp_lw_model(kp_lw *w, const kp_layer *layer, kp_value **in, int n_in, kp_value ***out,
-                int *n_out);
+/* in: one result per input of the model, of one value each. */
+int kp_lw_model(kp_lw *w, const kp_layer *layer, const kp_lw_result *in, kp_lw_result *out);
+/* Room for n outputs of the call; *out gets the array to fill. */
+int kp_lw_outputs(kp_lw *w, const kp_lw_call *c, int n, kp_value ***out);
+int kp_lw_result_new(kp_lw *w, int n, kp_lw_result *out);
 kp_lw_record *kp_lw_record_of(kp_lw *w, const kp_layer *layer);
 
 /* ---- args.c ---- */
 /* All tensors of a call's arguments: positional ones first, lists in order. */
-int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_value ***out, int *n);
+int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out);
 int kp_lw_ref(const kp_lw_env *env, kp_ref ref, kp_value **out);
+/* The mask that came with it, NULL if none. */
+kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref);
+/* An argument by name only; NULL if absent. */
+const kp_arg *kp_lw_keyword(const kp_call *call, const char *name);
 /* An argument by position or, if it is not there, by name; NULL if absent. */
 const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name);
 /* A number: *is_number is false for a tensor. */
@@ -140,68 +165,21 @@ int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **ou
 /* ---- family.c ---- */
 const char *kp_lw_preprocess(const kp_layer *root);
 
-/* ---- the layers, by area ---- */
-/* core.c */
-int kp_lw_do_dense(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_identity(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* activation.c */
-int kp_lw_do_activation_layer(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_relu(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_leaky_relu(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_elu(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_prelu(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_threshold_relu(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* conv.c */
-int kp_lw_do_conv(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_depthwise(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_separable(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_conv_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* pool.c */
-int kp_lw_do_max_pool(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_average_pool(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* adaptive.c */
-int kp_lw_do_adaptive_pool(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* norm.c */
-int kp_lw_do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* scale.c */
-int kp_lw_do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_rmsnorm(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_unitnorm(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_layer_scale(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* wrapper.c */
-int kp_lw_do_spectral(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* contract.c */
-int kp_lw_do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* einsum.c */
-int kp_lw_do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* merge.c */
-int kp_lw_do_merge(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_average(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_custom_scale(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* reshape.c */
-int kp_lw_do_zero_padding(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_cropping(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_upsampling(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_flatten(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_permute(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_repeat_vector(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* preprocessing.c */
-int kp_lw_do_rescaling(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_normalization(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* ops.c */
-int kp_lw_do_op_binary(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_op_unary(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_tf_op(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_op_reduce(kp_lw *w, const kp_lw_call *c, kp_value **out);
-int kp_lw_do_op_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out);
+/* ---- the layers and operations, by area: each table ends with a NULL name ---- */
+extern const kp_lw_entry kp_lw_activation_layers[];
+extern const kp_lw_entry kp_lw_adaptive_layers[];
+extern const kp_lw_entry kp_lw_contract_layers[];
+extern const kp_lw_entry kp_lw_conv_layers[];
+extern const kp_lw_entry kp_lw_core_layers[];
+extern const kp_lw_entry kp_lw_einsum_layers[];
+extern const kp_lw_entry kp_lw_merge_layers[];
+extern const kp_lw_entry kp_lw_norm_layers[];
+extern const kp_lw_entry kp_lw_ops_layers[];
+extern const kp_lw_entry kp_lw_pool_layers[];
+extern const kp_lw_entry kp_lw_preprocessing_layers[];
+extern const kp_lw_entry kp_lw_reshape_layers[];
+extern const kp_lw_entry kp_lw_scale_layers[];
+extern const kp_lw_entry kp_lw_wrapper_layers[];
+extern const kp_lw_entry kp_lw_ops_operations[];
 
 #endif

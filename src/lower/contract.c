@@ -61,7 +61,7 @@ static int as_matrix(kp_lw *w, kp_value *x, int axis, bool second, const int64_t
                          out);
 }
 
-int kp_lw_do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int axis[2] = {0}, n[2];
     int64_t rest[2][KP_MAX_DIMS], dims[2 * KP_MAX_DIMS];
@@ -85,3 +85,8 @@ int kp_lw_do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out)
         dims[total++] = 1;
     return kp_lw_reshape(w, 1, dims, total, y, out);
 }
+
+const kp_lw_entry kp_lw_contract_layers[] = {
+    {"Dot", do_dot, 0, 2, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {0},
+};

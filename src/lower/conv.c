@@ -89,7 +89,7 @@ static int add_conv(kp_lw *w, const kp_window *window, int64_t groups, kp_value 
     return kp_lw_add(w, &n, in, bias ? 3 : 2, out);
 }
 
-int kp_lw_do_conv(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_conv(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     conv_spec s;
     int64_t filters, groups, shape[KP_MAX_SPATIAL + 2];
@@ -121,7 +121,7 @@ static int depthwise_kernel(kp_lw *w, const conv_spec *s, int64_t mult, const ch
     return kp_lw_weight_get(w, "", 0, name, s->n + 2, stored, s->n + 2, shape, true, out);
 }
 
-int kp_lw_do_depthwise(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_depthwise(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     conv_spec s;
     int64_t mult;
@@ -136,7 +136,7 @@ int kp_lw_do_depthwise(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return finish(w, c, &s, y, out);
 }
 
-int kp_lw_do_separable(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_separable(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     conv_spec s;
     int64_t mult, filters, shape[KP_MAX_SPATIAL + 2];
@@ -173,7 +173,7 @@ static int read_output_padding(const kp_layer *l, int n, kp_node *node)
     return 0;
 }
 
-int kp_lw_do_conv_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_conv_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     conv_spec s;
     int64_t filters, groups, shape[KP_MAX_SPATIAL + 2];
@@ -197,3 +197,17 @@ int kp_lw_do_conv_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_add(w, &node, in, s.bias ? 3 : 2, &y));
     return finish(w, c, &s, y, out);
 }
+
+const kp_lw_entry kp_lw_conv_layers[] = {
+    {"Conv1D", do_conv, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Conv2D", do_conv, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Conv3D", do_conv, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Conv1DTranspose", do_conv_transpose, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Conv2DTranspose", do_conv_transpose, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Conv3DTranspose", do_conv_transpose, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"DepthwiseConv1D", do_depthwise, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"DepthwiseConv2D", do_depthwise, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"SeparableConv1D", do_separable, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"SeparableConv2D", do_separable, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

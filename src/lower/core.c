@@ -1,7 +1,7 @@
 /* Dense, and layers that do nothing at inference. */
 #include "lower/build.h"
 
-int kp_lw_do_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     int64_t units, in;
@@ -25,9 +25,49 @@ int kp_lw_do_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_activation(w, l, "activation", y, out);
 }
 
-int kp_lw_do_identity(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_identity(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)w;
     *out = c->in[0];
     return 0;
 }
+
+const kp_lw_entry kp_lw_core_layers[] = {
+    {"Dense", do_dense, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"Identity", do_identity, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"ActivityRegularization", do_identity, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"Dropout", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"SpatialDropout1D", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"SpatialDropout2D", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"SpatialDropout3D", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"StochasticDepth", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_DROP},
+    {"GaussianDropout", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"GaussianNoise", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"AlphaDropout", do_identity, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"AugMix", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"CutMix", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"Equalization", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"MixUp", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandAugment", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomBrightness", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomColorDegeneration", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomColorJitter", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomContrast", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomElasticTransform", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomErasing", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomFlip", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomGaussianBlur", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomGrayscale", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomHue", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomInvert", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomPerspective", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomPosterization", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomRotation", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomSaturation", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomSharpness", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomShear", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomTranslation", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomZoom", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"Solarization", do_identity, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {0},
+};

@@ -199,7 +199,7 @@ static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value *y,
     return kp_lw_binary(w, KP_BIN_ADD, y, bias, out);
 }
 
-int kp_lw_do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *equation;
     einsum e = {0};
@@ -218,3 +218,8 @@ int kp_lw_do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(add_bias(w, c, &e, y, &y));
     return kp_lw_activation(w, c->layer, "activation", y, out);
 }
+
+const kp_lw_entry kp_lw_einsum_layers[] = {
+    {"EinsumDense", do_einsum_dense, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

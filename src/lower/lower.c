@@ -87,18 +87,18 @@ static int add_input(kp_lw *w, const kp_layer *l, kp_port *port, kp_value **out)
     return kp_graph_add_input(w->g, port->name, port->dtype, port->shape, port->ndim, out);
 }
 
-static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_value ***in)
+static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_lw_result *in)
 {
     out->n_inputs = m->n_inputs;
     out->inputs = kp_arena_array(w->mem, (size_t)m->n_inputs + 1, sizeof *out->inputs);
-    *in = kp_arena_array(w->mem, (size_t)m->n_inputs + 1, sizeof **in);
-    if (!out->inputs || !*in)
+    if (!out->inputs)
         return KP_ENOMEM;
+    KP_TRY(kp_lw_result_new(w, m->n_inputs, in));
     for (int j = 0; j < m->n_inputs; j++) {
         int call = m->flat_inputs[j].call;
         if (call < 0 || call >= m->n_calls)
             return kp_fail(KP_EMODEL, "input %d of the model does not exist", j);
-        KP_TRY(add_input(w, m->calls[call].layer, &out->inputs[j], &(*in)[j]));
+        KP_TRY(add_input(w, m->calls[call].layer, &out->inputs[j], &in->values[j]));
         out->fixed_batch = fixed_batch(m->calls[call].layer);
     }
     return 0;
@@ -184,14 +184,13 @@ static int add_records(kp_lw *w, const kp_layer *root, kp_lowered *out)
 
 static int lower_root(kp_lw *w, const kp_layer *root, kp_lowered *out)
 {
-    kp_value **in, **values;
-    int n;
+    kp_lw_result in, made;
     KP_TRY(start(w, root));
     KP_TRY(add_inputs(w, root->model, out, &in));
-    KP_TRY(kp_lw_model(w, root, in, out->n_inputs, &values, &n));
-    KP_TRY(add_outputs(w, root->model, values, out));
+    KP_TRY(kp_lw_model(w, root, &in, &made));
+    KP_TRY(add_outputs(w, root->model, made.values, out));
     KP_TRY(kp_keras_check_unused(w->k));
-    out->softmax_output = n == 1 && is_softmax(values[0]);
+    out->softmax_output = made.n == 1 && is_softmax(made.values[0]);
     out->preprocess = kp_lw_preprocess(root);
     return add_records(w, root, out);
 }

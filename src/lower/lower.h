@@ -38,7 +38,5 @@ typedef struct kp_lowered {
 int kp_lower(kp_keras *k, kp_arena *mem, kp_lowered *out);
 /* Frees the graph; the rest lies in mem. */
 void kp_lowered_fini(kp_lowered *l);
-/* NULL-terminated list of class names that can be lowered. */
-const char *const *kp_lower_classes(void);
 
 #endif

@@ -38,12 +38,12 @@ static int join(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, kp_value **o
     return 0;
 }
 
-int kp_lw_do_merge(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_merge(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return join(w, c, (kp_binary_kind)c->variant, out);
 }
 
-int kp_lw_do_average(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_average(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_value *sum;
     KP_TRY(join(w, c, KP_BIN_ADD, &sum));
@@ -68,7 +68,7 @@ int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **ou
     return c->n_in == 1 ? 0 : kp_lw_add(w, &n, c->in, c->n_in, out);
 }
 
-int kp_lw_do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t axis;
     KP_TRY(kp_cfg_int(c->layer, "axis", -1, &axis));
@@ -76,7 +76,7 @@ int kp_lw_do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)
 }
 
 /* InceptionResNetV2's own layer: the first tensor plus the second times a number. */
-int kp_lw_do_custom_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_custom_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     double scale;
     kp_value *y;
@@ -84,3 +84,15 @@ int kp_lw_do_custom_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_linear(w, scale, 0, c->in[1], &y));
     return kp_lw_binary(w, KP_BIN_ADD, c->in[0], y, out);
 }
+
+const kp_lw_entry kp_lw_merge_layers[] = {
+    {"Add", do_merge, KP_BIN_ADD, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Subtract", do_merge, KP_BIN_SUB, 2, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Multiply", do_merge, KP_BIN_MUL, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Maximum", do_merge, KP_BIN_MAX, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Minimum", do_merge, KP_BIN_MIN, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Average", do_average, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Concatenate", do_concat, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"CustomScaleLayer", do_custom_scale, 0, 2, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {0},
+};

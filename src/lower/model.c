@@ -80,33 +80,56 @@ static int cast_floats(kp_lw *w, kp_value **in, int n_in)
     return 0;
 }
 
-static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_value **in, int n_in,
-                       kp_value ***out, int *n_out)
+int kp_lw_result_new(kp_lw *w, int n, kp_lw_result *out)
+{
+    out->n = n;
+    out->values = kp_arena_array(w->mem, (size_t)n + 1, sizeof(kp_value *));
+    out->masks = kp_arena_array(w->mem, (size_t)n + 1, sizeof(kp_value *));
+    return out->values && out->masks ? 0 : KP_ENOMEM;
+}
+
+int kp_lw_outputs(kp_lw *w, const kp_lw_call *c, int n, kp_value ***out)
+{
+    if (n < 1 || n > KP_NODE_INPUTS_MAX)
+        return kp_fail(KP_ELIMIT, "a call with %d outputs", n);
+    KP_TRY(kp_lw_result_new(w, n, c->res));
+    *out = c->res->values;
+    return 0;
+}
+
+static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, const kp_lw_result *in,
+                       kp_lw_result *out)
 {
     const kp_layer *l = call->layer;
     const kp_lw_entry *e = kp_lw_find(l->class_name, l->is_operation);
     if (!e)
         return refuse(l, l->is_operation ? "this keras.ops operation is not supported"
                                          : "this layer is not supported");
-    kp_lw_call c = {l, call, env, in, n_in, e->variant};
+    kp_lw_call c = {.layer = l,
+                    .call = call,
+                    .env = env,
+                    .in = in->values,
+                    .in_mask = in->masks,
+                    .n_in = in->n,
+                    .variant = e->variant,
+                    .res = out};
     KP_TRY(check_count(&c, e));
     KP_TRY(check_training(w, e, call));
-    KP_TRY(cast_floats(w, in, n_in));
-    *out = kp_arena_alloc(w->mem, sizeof **out);
-    if (!*out)
-        return KP_ENOMEM;
-    *n_out = 1;
-    return e->fn(w, &c, *out);
+    KP_TRY(cast_floats(w, in->values, in->n));
+    KP_TRY(kp_lw_result_new(w, 1, out));
+    KP_TRY(e->fn(w, &c, out->values));
+    if (e->mask == KP_LW_MASK_PASS && in->n > 0)
+        out->masks[0] = in->masks[0];
+    return 0;
 }
 
-static int lower_nested(kp_lw *w, const kp_call *call, kp_value **in, int n_in, kp_value ***out,
-                        int *n_out)
+static int lower_nested(kp_lw *w, const kp_call *call, const kp_lw_result *in, kp_lw_result *out)
 {
-    if (n_in != call->layer->model->n_inputs)
+    if (in->n != call->layer->model->n_inputs)
         return kp_fail(KP_EMODEL,
                        "layer \"%s\" (%s): it is called with %d tensors but has %d "
                        "inputs",
-                       call->layer->path, call->layer->class_name, n_in,
+                       call->layer->path, call->layer->class_name, in->n,
                        call->layer->model->n_inputs);
     if (w->depth >= DEPTH_MAX)
         return kp_fail(KP_ELIMIT, "layer \"%s\": models are nested deeper than %d",
@@ -116,35 +139,34 @@ static int lower_nested(kp_lw *w, const kp_call *call, kp_value **in, int n_in, 
     if (said >= 0)
         w->training = said == 1;
     w->depth++;
-    int status = kp_lw_model(w, call->layer, in, n_in, out, n_out);
+    int status = kp_lw_model(w, call->layer, in, out);
     w->depth--;
     w->training = training;
     return status;
 }
 
 /* What summary tells about the layer: the first call's nodes, the last call's outputs. */
-static void record_call(kp_lw *w, kp_lw_record *r, int first_node, kp_value **out, int n_out)
+static void record_call(kp_lw *w, kp_lw_record *r, int first_node, const kp_lw_result *out)
 {
     if (r->order < 0) {
         r->order = w->n_called++;
         r->info.first_node = first_node;
         r->info.n_nodes = w->g->n_nodes - first_node;
     }
-    r->info.outputs = out;
-    r->info.n_outputs = n_out;
+    r->info.outputs = out->values;
+    r->info.n_outputs = out->n;
 }
 
 static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
 {
     const kp_layer *l = call->layer;
-    kp_value **in, **out = NULL;
-    int n_in, n_out = 0, first_node = w->g->n_nodes;
+    kp_lw_result in, out = {0};
+    int first_node = w->g->n_nodes;
     KP_TRY(check_layer(l));
-    KP_TRY(kp_lw_collect(w, env, call, &in, &n_in));
+    KP_TRY(kp_lw_collect(w, env, call, &in));
     w->name = l->path;
     w->record = kp_lw_record_of(w, l);
-    int status = l->model ? lower_nested(w, call, in, n_in, &out, &n_out)
-                          : lower_layer(w, env, call, in, n_in, &out, &n_out);
+    int status = l->model ? lower_nested(w, call, &in, &out) : lower_layer(w, env, call, &in, &out);
     if (status != 0) {
         if (status != KP_ENOMEM && status != KP_ELIMIT)
             status = KP_EMODEL;
@@ -152,9 +174,8 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
                    ? status
                    : kp_fail_prefix(status, "layer \"%s\" (%s)", l->path, l->class_name);
     }
-    env->values[i] = out;
-    env->n_values[i] = n_out;
-    record_call(w, kp_lw_record_of(w, l), first_node, out, n_out);
+    env->results[i] = out;
+    record_call(w, kp_lw_record_of(w, l), first_node, &out);
     return 0;
 }
 
@@ -163,44 +184,39 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
 static int env_new(kp_lw *w, int n_calls, kp_lw_env *env)
 {
     env->n_calls = n_calls;
-    env->values = kp_arena_array(w->mem, (size_t)n_calls + 1, sizeof *env->values);
-    env->n_values = kp_arena_array(w->mem, (size_t)n_calls + 1, sizeof *env->n_values);
-    return env->values && env->n_values ? 0 : KP_ENOMEM;
+    env->results = kp_arena_array(w->mem, (size_t)n_calls + 1, sizeof *env->results);
+    return env->results ? 0 : KP_ENOMEM;
 }
 
 /* Input j of the model is the output of an InputLayer's call: put the given value there. */
-static int bind_inputs(kp_lw *w, const kp_layers *m, kp_lw_env *env, kp_value **in)
+static int bind_inputs(kp_lw *w, const kp_layers *m, kp_lw_env *env, const kp_lw_result *in)
 {
     for (int j = 0; j < m->n_inputs; j++) {
         int call = m->flat_inputs[j].call;
         if (call < 0 || call >= m->n_calls || m->flat_inputs[j].tensor != 0)
             return kp_fail(KP_EMODEL, "input %d of the model does not exist", j);
         kp_lw_record *r = kp_lw_record_of(w, m->calls[call].layer);
-        env->values[call] = &in[j];
-        env->n_values[call] = 1;
-        record_call(w, r, in[j]->producer->id, &in[j], 1);
+        env->results[call] = (kp_lw_result){&in->values[j], &in->masks[j], 1};
+        record_call(w, r, in->values[j]->producer->id, &env->results[call]);
     }
     return 0;
 }
 
-int kp_lw_model(kp_lw *w, const kp_layer *layer, kp_value **in, int n_in, kp_value ***out,
-                int *n_out)
+int kp_lw_model(kp_lw *w, const kp_layer *layer, const kp_lw_result *in, kp_lw_result *out)
 {
     const kp_layers *m = layer->model;
     kp_lw_env env;
-    (void)n_in;
     KP_TRY(env_new(w, m->n_calls, &env));
     KP_TRY(bind_inputs(w, m, &env, in));
     for (int i = 0; i < m->n_calls; i++) {
-        if (env.values[i])
+        if (env.results[i].values)
             continue;
         KP_TRY(lower_call(w, &env, i, &m->calls[i]));
     }
-    *n_out = m->n_outputs;
-    *out = kp_arena_array(w->mem, (size_t)m->n_outputs + 1, sizeof **out);
-    if (!*out)
-        return KP_ENOMEM;
-    for (int i = 0; i < m->n_outputs; i++)
-        KP_TRY(kp_lw_ref(&env, m->flat_outputs[i], &(*out)[i]));
+    KP_TRY(kp_lw_result_new(w, m->n_outputs, out));
+    for (int i = 0; i < m->n_outputs; i++) {
+        KP_TRY(kp_lw_ref(&env, m->flat_outputs[i], &out->values[i]));
+        out->masks[i] = kp_lw_ref_mask(&env, m->flat_outputs[i]);
+    }
     return 0;
 }

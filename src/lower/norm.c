@@ -21,7 +21,7 @@ static int skip_renorm(kp_lw *w, int index, int64_t n)
     return 0;
 }
 
-int kp_lw_do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     bool center, scale, renorm;
@@ -51,7 +51,7 @@ int kp_lw_do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_add(w, &node, in, 5, out);
 }
 
-int kp_lw_do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     bool center, scale, rms;
@@ -75,3 +75,12 @@ int kp_lw_do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     node.attr.layernorm.rms_scaling = rms;
     return kp_lw_add(w, &node, in, 3, out);
 }
+
+const kp_lw_entry kp_lw_norm_layers[] = {
+    {"BatchNormalization", do_batchnorm, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"BatchNormalizationV1", do_batchnorm, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"BatchNormalizationV2", do_batchnorm, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"SyncBatchNormalization", do_batchnorm, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_PASS},
+    {"LayerNormalization", do_layernorm, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {0},
+};

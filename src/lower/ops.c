@@ -56,7 +56,7 @@ static int binary_of(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, const k
                    c->layer->path);
 }
 
-int kp_lw_do_op_binary(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_op_binary(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return binary_of(w, c, (kp_binary_kind)c->variant, kp_lw_arg(c, 0, "x1"), kp_lw_arg(c, 1, "x2"),
                      out);
@@ -108,7 +108,7 @@ static kp_act initial(const char *class_name, kp_act_kind kind)
     return act;
 }
 
-int kp_lw_do_op_unary(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_op_unary(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_act act = initial(c->layer->class_name, (kp_act_kind)c->variant);
     kp_value *x;
@@ -117,7 +117,7 @@ int kp_lw_do_op_unary(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_unary(w, act, x, out);
 }
 
-int kp_lw_do_op_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_op_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes axes;
     const json_t *v = json_object_get(c->layer->config, "axis");
@@ -130,7 +130,7 @@ int kp_lw_do_op_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 /* ---- reductions ---- */
 
-int kp_lw_do_op_reduce(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_op_reduce(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     kp_value *x;
@@ -196,7 +196,7 @@ static const tf_function *find_tf(const char *name)
     return NULL;
 }
 
-int kp_lw_do_tf_op(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_tf_op(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *name;
     kp_value *x;
@@ -213,3 +213,58 @@ int kp_lw_do_tf_op(kp_lw *w, const kp_lw_call *c, kp_value **out)
     bool reversed = f->form == TF_REVERSED;
     return binary_of(w, c, (kp_binary_kind)f->kind, reversed ? b : a, reversed ? a : b, out);
 }
+
+const kp_lw_entry kp_lw_ops_layers[] = {
+    {"TFOpLambda", do_tf_op, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {0},
+};
+
+const kp_lw_entry kp_lw_ops_operations[] = {
+    {"Add", do_op_binary, KP_BIN_ADD, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Subtract", do_op_binary, KP_BIN_SUB, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Multiply", do_op_binary, KP_BIN_MUL, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Divide", do_op_binary, KP_BIN_DIV, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"TrueDivide", do_op_binary, KP_BIN_DIV, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Maximum", do_op_binary, KP_BIN_MAX, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Minimum", do_op_binary, KP_BIN_MIN, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Power", do_op_binary, KP_BIN_POW, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Relu", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Relu6", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"LeakyRelu", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Elu", do_op_unary, KP_ACT_ELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Celu", do_op_unary, KP_ACT_CELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Selu", do_op_unary, KP_ACT_SELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Gelu", do_op_unary, KP_ACT_GELU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Silu", do_op_unary, KP_ACT_SILU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"HardSilu", do_op_unary, KP_ACT_HARD_SILU, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Sigmoid", do_op_unary, KP_ACT_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"HardSigmoid", do_op_unary, KP_ACT_HARD_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"LogSigmoid", do_op_unary, KP_ACT_LOG_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Tanh", do_op_unary, KP_ACT_TANH, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"HardTanh", do_op_unary, KP_ACT_HARD_TANH, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"TanhShrink", do_op_unary, KP_ACT_TANH_SHRINK, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Softplus", do_op_unary, KP_ACT_SOFTPLUS, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Softsign", do_op_unary, KP_ACT_SOFTSIGN, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"SoftShrink", do_op_unary, KP_ACT_SOFT_SHRINK, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"HardShrink", do_op_unary, KP_ACT_HARD_SHRINK, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"SparsePlus", do_op_unary, KP_ACT_SPARSE_PLUS, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"SparseSigmoid", do_op_unary, KP_ACT_SPARSE_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Squareplus", do_op_unary, KP_ACT_SQUAREPLUS, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Exp", do_op_unary, KP_ACT_EXP, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Log", do_op_unary, KP_ACT_LOG, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Square", do_op_unary, KP_ACT_SQUARE, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Sqrt", do_op_unary, KP_ACT_SQRT, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Rsqrt", do_op_unary, KP_ACT_RSQRT, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Negative", do_op_unary, KP_ACT_NEG, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Absolute", do_op_unary, KP_ACT_ABS, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Abs", do_op_unary, KP_ACT_ABS, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Reciprocal", do_op_unary, KP_ACT_RECIPROCAL, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Sum", do_op_reduce, KP_RED_SUM, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Mean", do_op_reduce, KP_RED_MEAN, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Max", do_op_reduce, KP_RED_MAX, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Min", do_op_reduce, KP_RED_MIN, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Prod", do_op_reduce, KP_RED_PROD, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Softmax", do_op_softmax, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"LogSoftmax", do_op_softmax, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

@@ -39,18 +39,18 @@ static int pool(kp_lw *w, const kp_lw_call *c, bool average, kp_value **out)
     return first ? kp_lw_to_first(w, x, out) : 0;
 }
 
-int kp_lw_do_max_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_max_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return pool(w, c, false, out);
 }
 
-int kp_lw_do_average_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_average_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     return pool(w, c, true, out);
 }
 
 /* variant: spatial axes for the average, negative for the maximum. */
-int kp_lw_do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int n = c->variant < 0 ? -c->variant : c->variant;
     bool first, keepdims;
@@ -67,3 +67,19 @@ int kp_lw_do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
         node.attr.reduce.axes.axis[i] = i + (first ? 2 : 1);
     return kp_lw_add(w, &node, &x, 1, out);
 }
+
+const kp_lw_entry kp_lw_pool_layers[] = {
+    {"MaxPooling1D", do_max_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"MaxPooling2D", do_max_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"MaxPooling3D", do_max_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AveragePooling1D", do_average_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AveragePooling2D", do_average_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AveragePooling3D", do_average_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalAveragePooling1D", do_global_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalAveragePooling2D", do_global_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalAveragePooling3D", do_global_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalMaxPooling1D", do_global_pool, -1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalMaxPooling2D", do_global_pool, -2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalMaxPooling3D", do_global_pool, -3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

@@ -44,7 +44,7 @@ static int by_list(kp_lw *w, kp_binary_kind kind, const float *v, int n, kp_valu
     return kp_lw_binary(w, kind, x, k, out);
 }
 
-int kp_lw_do_rescaling(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_rescaling(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     float *scale, *offset;
     int ns, no;
@@ -138,7 +138,7 @@ static int read_statistics(kp_lw *w, const kp_lw_call *c, const statistics *s, f
     return 0;
 }
 
-int kp_lw_do_normalization(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_normalization(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     statistics s;
     float *mean, *deviation;
@@ -177,7 +177,7 @@ static int resize(kp_lw *w, const kp_lw_call *c, kp_node *n, kp_value **out)
     return first ? kp_lw_to_first(w, x, out) : 0;
 }
 
-int kp_lw_do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *kind, *fill;
     double value;
@@ -197,7 +197,7 @@ int kp_lw_do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return resize(w, c, &n, out);
 }
 
-int kp_lw_do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_node n = {.op = KP_OP_RESIZE,
                  .attr.resize = {.kind = KP_RESIZE_BILINEAR, .center_crop = true}};
@@ -205,7 +205,7 @@ int kp_lw_do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 }
 
 /* Since Keras 3.6 nothing happens at inference; before, the image was resized. */
-int kp_lw_do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int major = 0, minor = 0;
     sscanf(kp_keras_version(w->k), "%d.%d", &major, &minor);
@@ -218,3 +218,12 @@ int kp_lw_do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
     *out = c->in[0];
     return 0;
 }
+
+const kp_lw_entry kp_lw_preprocessing_layers[] = {
+    {"Rescaling", do_rescaling, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"Normalization", do_normalization, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"Resizing", do_resizing, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"CenterCrop", do_center_crop, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"RandomCrop", do_random_crop, 0, 1, 1, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {0},
+};

@@ -49,7 +49,7 @@ static int spatial(const kp_lw_call *c, int *axis)
     return 0;
 }
 
-int kp_lw_do_zero_padding(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_zero_padding(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t before[KP_MAX_SPATIAL], after[KP_MAX_SPATIAL];
     int axis;
@@ -63,7 +63,7 @@ int kp_lw_do_zero_padding(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_add(w, &n, c->in, 1, out);
 }
 
-int kp_lw_do_cropping(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_cropping(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t before[KP_MAX_SPATIAL], after[KP_MAX_SPATIAL];
     int axis;
@@ -110,7 +110,7 @@ static int enlarge(kp_lw *w, const kp_lw_call *c, kp_resize_kind kind, bool firs
     return first ? kp_lw_to_first(w, x, out) : 0;
 }
 
-int kp_lw_do_upsampling(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_upsampling(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t size[KP_MAX_SPATIAL];
     int axis;
@@ -129,7 +129,7 @@ int kp_lw_do_upsampling(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return enlarge(w, c, kind, axis == 2, size, out);
 }
 
-int kp_lw_do_flatten(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_flatten(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     bool first;
     kp_value *x = c->in[0];
@@ -141,7 +141,7 @@ int kp_lw_do_flatten(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_reshape(w, 1, (int64_t[]){x->ndim == 1 ? 1 : -1}, 1, x, out);
 }
 
-int kp_lw_do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const json_t *v = json_object_get(c->layer->config, "target_shape");
     int64_t dims[KP_MAX_DIMS];
@@ -161,7 +161,7 @@ int kp_lw_do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_reshape(w, 1, dims, (int)n, c->in[0], out);
 }
 
-int kp_lw_do_permute(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_permute(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t dims[KP_MAX_DIMS];
     int perm[KP_MAX_DIMS] = {0}, n = c->in[0]->ndim - 1;
@@ -181,7 +181,7 @@ int kp_lw_do_permute(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_transpose(w, perm, c->in[0], out);
 }
 
-int kp_lw_do_repeat_vector(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_repeat_vector(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t n, size;
     kp_value *x;
@@ -194,3 +194,20 @@ int kp_lw_do_repeat_vector(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_reshape(w, 1, (int64_t[]){1, size}, 2, c->in[0], &x));
     return repeat(w, x, 1, &n, 1, out);
 }
+
+const kp_lw_entry kp_lw_reshape_layers[] = {
+    {"ZeroPadding1D", do_zero_padding, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"ZeroPadding2D", do_zero_padding, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"ZeroPadding3D", do_zero_padding, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Cropping1D", do_cropping, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Cropping2D", do_cropping, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Cropping3D", do_cropping, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"UpSampling1D", do_upsampling, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"UpSampling2D", do_upsampling, 2, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"UpSampling3D", do_upsampling, 3, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Flatten", do_flatten, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Reshape", do_reshape, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Permute", do_permute, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"RepeatVector", do_repeat_vector, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

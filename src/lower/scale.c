@@ -64,7 +64,7 @@ static int read_groups(const kp_layer *l, int64_t channels, int64_t *out)
                    (long long)*out, (long long)channels);
 }
 
-int kp_lw_do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     int axis, index = 0;
@@ -99,7 +99,7 @@ int kp_lw_do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 /* ---- lengths ---- */
 
 /* The weight is not put along the axes: as in Keras it meets the last ones. */
-int kp_lw_do_rmsnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_rmsnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     kp_axes axes;
@@ -129,7 +129,7 @@ int kp_lw_unit(kp_lw *w, const kp_axes *axes, float least, kp_value *x, kp_value
     return times_rsqrt(w, x, sum, out);
 }
 
-int kp_lw_do_unitnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_unitnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes axes;
     kp_value *x;
@@ -138,7 +138,7 @@ int kp_lw_do_unitnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_unit(w, &axes, 1e-24f, x, out);
 }
 
-int kp_lw_do_layer_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_layer_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t n;
     kp_value *x, *gamma;
@@ -147,3 +147,11 @@ int kp_lw_do_layer_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_float(w, c->in[0], &x));
     return kp_lw_binary(w, KP_BIN_MUL, x, gamma, out);
 }
+
+const kp_lw_entry kp_lw_scale_layers[] = {
+    {"GroupNormalization", do_groupnorm, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"RMSNormalization", do_rmsnorm, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"UnitNormalization", do_unitnorm, 0, KP_LW_ONE, KP_LW_MASK_PASS},
+    {"LayerScale", do_layer_scale, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

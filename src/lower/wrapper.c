@@ -49,7 +49,7 @@ static int find_inner(const kp_layer *l, const kp_layer **inner, const kp_lw_ent
 }
 
 /* Training has left the kernel as it is to be used: prediction runs the inner layer. */
-int kp_lw_do_spectral(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_spectral(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *inner;
     const kp_lw_entry *e;
@@ -70,7 +70,7 @@ static bool is_row_wise(const char *class_name)
     return false;
 }
 
-int kp_lw_do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *inner;
     const kp_lw_entry *e;
@@ -82,3 +82,9 @@ int kp_lw_do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
                        c->layer->path, c->layer->class_name, inner->class_name);
     return lower_inner(w, c, e, inner, out);
 }
+
+const kp_lw_entry kp_lw_wrapper_layers[] = {
+    {"SpectralNormalization", do_spectral, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_DROP},
+    {"TimeDistributed", do_time_distributed, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_DROP},
+    {0},
+};

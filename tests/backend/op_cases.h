@@ -139,6 +139,14 @@ static const char *const op_cases[] = {
     "cast in:B,7,9,3:uint8 dtype=float32",
     "cast in:B,7,9 dtype=int32",
     "broadcast in:B,1,5 shape=B,7,5",
+    /* select, gather */
+    "select in:B,7,5:bool in:B,7,5 in:B,7,5",
+    "select in:B,7,1:bool in:B,1,5 const:5",
+    "select in:B,1:bool in:B,9:int32 in:B,1:int32",
+    "gather const:256,5 in:B,7:uint8 axis=0",
+    "gather in:B,256,3 in:B,4:uint8 axis=1 batch=1",
+    "gather in:B,2,256,3 in:B,2,2:uint8 axis=2 batch=2",
+    "gather in:B,3,256:int32 const:4:uint8 axis=2",
     /* resize */
     "resize in:B,7,9,3 kind=nearest height=13 width=5",
     "resize in:B,7,9,3 kind=bilinear height=13 width=5",

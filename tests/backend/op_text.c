@@ -220,6 +220,10 @@ static bool move_attr(kp_node *n, const char *key, const char *s)
         numbers(s, n->attr.repeat.times, KP_MAX_DIMS);
     else if (n->op == KP_OP_BROADCAST && strcmp(key, "shape") == 0)
         n->attr.broadcast.ndim = numbers(s, n->attr.broadcast.shape, KP_MAX_DIMS);
+    else if (n->op == KP_OP_GATHER && strcmp(key, "axis") == 0)
+        n->attr.gather.axis = atoi(s);
+    else if (n->op == KP_OP_GATHER && strcmp(key, "batch") == 0)
+        n->attr.gather.batch_dims = atoi(s);
     else if (n->op == KP_OP_CAST && strcmp(key, "dtype") == 0)
         n->attr.cast.dtype = kp_dtype_from_name(s);
     else if (n->op == KP_OP_TRANSPOSE && strcmp(key, "perm") == 0) {

@@ -84,6 +84,8 @@ static void wild_node(kp_node *n)
     case KP_OP_BROADCAST:
         n->attr.broadcast.ndim = (int)wild();
         wild_list(n->attr.broadcast.shape, KP_MAX_DIMS);
+        if (pick(4) != 0)
+            n->attr.broadcast.shape[0] = KP_DIM_BATCH;
         break;
     case KP_OP_TRANSPOSE:
         for (int i = 0; i < KP_MAX_DIMS; i++)
@@ -108,6 +110,12 @@ static void wild_node(kp_node *n)
         break;
     case KP_OP_REPEAT:
         wild_list(n->attr.repeat.times, KP_MAX_DIMS);
+        break;
+    case KP_OP_KERNEL: /* without functions: refused */
+        break;
+    case KP_OP_GATHER:
+        n->attr.gather.axis = (int)wild();
+        n->attr.gather.batch_dims = (int)wild();
         break;
     default:
         n->attr.axis.axis = (int)wild();
@@ -138,6 +146,7 @@ static int operand_shape(const kp_node *n, int64_t channels, int64_t *shape)
 static int wild_values(kp_graph *g, const kp_node *n, kp_value **v)
 {
     static float data[1 << 12];
+    static const int32_t zeros[1 << 12];
     for (int i = 0; data[0] == 0 && i < 1 << 12; i++)
         data[i] = (float)(1 + i * 7919 % 97) / 50;
     int64_t shape[KP_MAX_DIMS] = {KP_DIM_BATCH}, channels = pick(3) == 0 ? 0 : 1 + (int64_t)pick(4);
@@ -146,11 +155,14 @@ static int wild_values(kp_graph *g, const kp_node *n, kp_value **v)
         shape[d] = pick(6) == 0 ? INT32_MAX : pick(6);
     if (channels != 0 && ndim > 1)
         shape[ndim - 1] = channels;
-    KP_TRY(kp_graph_add_input(g, "x", KP_FLOAT32, shape, ndim, &v[0]));
+    kp_dtype dtype = n->op == KP_OP_SELECT ? KP_BOOL : KP_FLOAT32;
+    KP_TRY(kp_graph_add_input(g, "x", dtype, shape, ndim, &v[0]));
     for (int i = 1; i < 4; i++) {
         ndim = i == 1 ? operand_shape(n, channels, shape) : 1;
         shape[0] = i > 1 ? 2 : shape[0];
-        KP_TRY(kp_graph_add_const(g, "k", KP_FLOAT32, shape, ndim, data, &v[i]));
+        bool gather = n->op == KP_OP_GATHER;
+        KP_TRY(kp_graph_add_const(g, "k", gather ? KP_INT32 : KP_FLOAT32, shape, ndim,
+                                  gather ? (const void *)zeros : data, &v[i]));
     }
     return 0;
 }

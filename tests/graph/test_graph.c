@@ -236,7 +236,7 @@ static void refuses_to_build(void **state)
     const int64_t fixed[] = {2, 3}, negative[] = {3, -5}, large[] = {1LL << 40}, batch[] = {-1};
     assert_int_equal(kp_graph_add_input(m.g, "y", KP_FLOAT32, fixed, 2, &v), KP_ESHAPE);
     assert_int_equal(kp_graph_add_input(m.g, "y", KP_FLOAT32, fixed, 0, &v), KP_ESHAPE);
-    assert_int_equal(kp_graph_add_input(m.g, "y", KP_STRING, batch, 1, &v), KP_EUNSUPPORTED);
+    assert_int_equal(kp_graph_add_input(m.g, "y", KP_DTYPE_NONE, batch, 1, &v), KP_EUNSUPPORTED);
     assert_int_equal(kp_graph_add_const(m.g, "k", KP_FLOAT32, negative, 2, weights, &v), KP_ESHAPE);
     assert_int_equal(kp_graph_add_const(m.g, "k", KP_FLOAT32, large, 1, weights, &v), KP_ELIMIT);
     assert_int_equal(kp_graph_add_const(m.g, "k", KP_FLOAT32, fixed, 2, NULL, &v), KP_EINVAL);

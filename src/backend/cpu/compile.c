@@ -63,7 +63,7 @@ static bool is_packed(const kp_step *s, int input)
 static int place_constant(kp_exec *e, kp_value *v)
 {
     kp_place *place = &e->places[v->id];
-    size_t elem = kp_dtype_size(v->dtype);
+    size_t elem = kp_elem_size(v->dtype);
     if (v->data == NULL || place->data != NULL)
         return 0;
     if (v->dtype == KP_FLOAT32) {
@@ -101,7 +101,7 @@ static size_t row_traffic(const kp_exec *e)
     size_t sum = 0;
     for (int s = 0; s < e->n_steps; s++) {
         const kp_value *v = e->steps[s].node->output;
-        size_t bytes = (size_t)kp_value_count(v, 1) * kp_dtype_size(v->dtype);
+        size_t bytes = (size_t)kp_value_count(v, 1) * kp_elem_size(v->dtype);
         if (!e->steps[s].view && !kp_add_size(sum, bytes, &sum))
             return SIZE_MAX;
     }

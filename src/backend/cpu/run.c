@@ -10,7 +10,7 @@ typedef struct batch {
 
 static size_t row_bytes(const kp_value *v)
 {
-    return (size_t)kp_value_count(v, 1) * kp_dtype_size(v->dtype);
+    return (size_t)kp_value_count(v, 1) * kp_elem_size(v->dtype);
 }
 
 /* Where the caller's arrays hold this piece. */

@@ -12,7 +12,7 @@ static int run_concat(const kp_step *s, kp_call *c)
 {
     const kp_node *n = s->node;
     int axis = n->attr.axis.axis;
-    size_t elem = kp_dtype_size(n->output->dtype), out_run = elem, at = 0;
+    size_t elem = kp_elem_size(n->output->dtype), out_run = elem, at = 0;
     int64_t outer = 1;
     for (int d = 0; d < axis; d++)
         outer *= size_at(n->output, d, c->rows);
@@ -96,7 +96,7 @@ static void block_sizes(block *b, const kp_node *n, int64_t rows)
 {
     memset(b, 0, sizeof *b);
     b->ndim = n->output->ndim;
-    b->elem = kp_dtype_size(n->output->dtype);
+    b->elem = kp_elem_size(n->output->dtype);
     for (int d = 0; d < b->ndim; d++) {
         b->src[d] = size_at(n->inputs[0], d, rows);
         b->dst[d] = size_at(n->output, d, rows);
@@ -173,7 +173,7 @@ bool kp_step_move(kp_step *s, const kp_node *n)
 {
     s->by = "own";
     s->in_place = -1;
-    if (kp_dtype_size(n->output->dtype) == 0)
+    if (kp_elem_size(n->output->dtype) == 0)
         return false;
     switch (n->op) {
     case KP_OP_RESHAPE:

@@ -10,7 +10,7 @@ static void describe(kp_tensor *t, const kp_value *v, const kp_call *c)
         return;
     t->dtype = v->dtype;
     t->ndim = v->ndim;
-    t->size_bytes = kp_dtype_size(v->dtype);
+    t->size_bytes = kp_elem_size(v->dtype);
     for (int d = 0; d < v->ndim; d++) {
         t->shape[d] = v->shape[d] == KP_DIM_BATCH ? c->rows : v->shape[d];
         t->size_bytes *= (size_t)t->shape[d];

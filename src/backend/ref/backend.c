@@ -42,7 +42,7 @@ static void ref_close(kp_exec **e)
 static int take_constant(kp_exec *e, const kp_value *v)
 {
     e->constants[v->id] = v->data;
-    if ((uintptr_t)v->data % kp_dtype_size(v->dtype) == 0)
+    if ((uintptr_t)v->data % kp_elem_size(v->dtype) == 0)
         return 0;
     void *copy = kp_arena_alloc(e->mem, v->data_bytes);
     if (copy == NULL)

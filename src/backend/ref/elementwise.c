@@ -39,8 +39,7 @@ static double combine(kp_binary_kind kind, double a, double b)
     }
 }
 
-/* Strides with which a walk over the output's places follows t's elements. */
-static void broadcast_strides(const kp_tensor *t, const kp_tensor *out, int64_t *stride)
+void kp_ref_broadcast_strides(const kp_tensor *t, const kp_tensor *out, int64_t *stride)
 {
     int64_t s = 1;
     for (int i = out->ndim - 1; i >= 0; i--) {
@@ -56,9 +55,9 @@ int kp_ref_binary(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
     (void)n_in;
     int64_t stride[KP_MAX_DIMS] = {0}, count = kp_ref_count(out);
     kp_ref_walk a, b;
-    broadcast_strides(&in[0], out, stride);
+    kp_ref_broadcast_strides(&in[0], out, stride);
     kp_ref_walk_init(&a, out->shape, stride, out->ndim);
-    broadcast_strides(&in[1], out, stride);
+    kp_ref_broadcast_strides(&in[1], out, stride);
     kp_ref_walk_init(&b, out->shape, stride, out->ndim);
     for (int64_t i = 0; i < count; i++) {
         double v =

@@ -48,7 +48,7 @@ static void copy_view(const struct view *v, char *to, const char *from, size_t e
 /* Bytes between neighbours along each axis of a dense array. */
 static void dense_strides(const kp_tensor *t, int64_t *stride)
 {
-    int64_t s = (int64_t)kp_dtype_size(t->dtype);
+    int64_t s = (int64_t)kp_elem_size(t->dtype);
     for (int i = t->ndim - 1; i >= 0; i--) {
         stride[i] = s;
         s *= t->shape[i];
@@ -66,7 +66,7 @@ static void add_axis(struct view *v, int64_t size, int64_t to, int64_t from)
 static void copy_all(struct view *v, kp_tensor *out, int64_t to_offset, const kp_tensor *in,
                      int64_t from_offset)
 {
-    size_t elem = kp_dtype_size(out->dtype);
+    size_t elem = kp_elem_size(out->dtype);
     if (v->ndim == 0)
         add_axis(v, 1, (int64_t)elem, (int64_t)elem);
     copy_view(v, (char *)out->data + to_offset, (const char *)in->data + from_offset, elem);
@@ -129,7 +129,7 @@ int kp_ref_reshape(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *o
     (void)n;
     (void)n_in;
     if (out->data != in[0].data)
-        memcpy(out->data, in[0].data, (size_t)kp_ref_count(out) * kp_dtype_size(out->dtype));
+        memcpy(out->data, in[0].data, (size_t)kp_ref_count(out) * kp_elem_size(out->dtype));
     return 0;
 }
 

@@ -29,6 +29,12 @@ int kp_ref_repeat(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 int kp_ref_resize(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
 int kp_ref_cast(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
 int kp_ref_broadcast(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
+int kp_ref_select(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
+int kp_ref_gather(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
+int kp_ref_kernel(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
+
+/* Strides with which a walk over out's places follows t's elements under NumPy's broadcasting. */
+void kp_ref_broadcast_strides(const kp_tensor *t, const kp_tensor *out, int64_t *stride);
 
 /* Weights per output channel from its index: rows of (cin) times (cin, cout) added to rows of
  * (cout) in double, in the order of cin. wstride: elements between rows of w. */

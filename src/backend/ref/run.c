@@ -29,6 +29,9 @@ static const struct {
     [KP_OP_RESIZE] = {kp_ref_resize, true},
     [KP_OP_CAST] = {kp_ref_cast, false},
     [KP_OP_BROADCAST] = {kp_ref_broadcast, false},
+    [KP_OP_SELECT] = {kp_ref_select, false},
+    [KP_OP_GATHER] = {kp_ref_gather, false},
+    [KP_OP_KERNEL] = {kp_ref_kernel, false},
 };
 
 bool kp_ref_supports(const kp_node *n)
