@@ -133,4 +133,6 @@ double kp_now_s(void); /* monotonic clock, seconds */
 /* Nearest of n words to `word` by edit distance, NULL if none is near ("did you mean"). */
 const char *kp_nearest_word(const char *word, const char *const *words, size_t n);
 
+#include "base/walk.h"
+
 #endif

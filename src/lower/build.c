@@ -12,6 +12,13 @@ int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value 
     return kp_graph_add(w->g, proto, in, n_in, out);
 }
 
+int kp_lw_kernel(kp_lw *w, const kp_kernel_def *def, const void *params, kp_value *const *in,
+                 int n_in, kp_value **out)
+{
+    kp_node n = {.op = KP_OP_KERNEL, .attr.kernel = {def, params}};
+    return kp_lw_add(w, &n, in, n_in, out);
+}
+
 int kp_lw_unary(kp_lw *w, kp_act act, kp_value *x, kp_value **out)
 {
     kp_node n = {.op = KP_OP_UNARY, .attr.unary.act = act};

@@ -6,6 +6,7 @@
 #define KP_LOWER_BUILD_H
 
 #include "lower/lower.h"
+#include "ops/ops.h"
 #include <math.h>
 
 /* A weight that is in the graph already: a layer that is called again uses the same constant. */
@@ -116,6 +117,9 @@ int kp_lw_training(const kp_call *call);
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out);
 int kp_lw_unary(kp_lw *w, kp_act act, kp_value *x, kp_value **out);
 int kp_lw_linear(kp_lw *w, double scale, double shift, kp_value *x, kp_value **out);
+/* A node that brings its own functions; params lie in w->mem or static storage. */
+int kp_lw_kernel(kp_lw *w, const kp_kernel_def *def, const void *params, kp_value *const *in,
+                 int n_in, kp_value **out);
 /* Brings both to one type first. */
 int kp_lw_binary(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out);
 int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out);

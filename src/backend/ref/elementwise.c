@@ -7,9 +7,9 @@
 int kp_ref_unary(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n_in;
-    int64_t count = kp_ref_count(out);
+    int64_t count = kp_tensor_count(out);
     for (int64_t i = 0; i < count; i++)
-        kp_ref_put(out, i, kp_act_apply(&n->attr.unary.act, kp_ref_get(&in[0], i)));
+        kp_tensor_put(out, i, kp_act_apply(&n->attr.unary.act, kp_tensor_get(&in[0], i)));
     return 0;
 }
 
@@ -39,32 +39,21 @@ static double combine(kp_binary_kind kind, double a, double b)
     }
 }
 
-void kp_ref_broadcast_strides(const kp_tensor *t, const kp_tensor *out, int64_t *stride)
-{
-    int64_t s = 1;
-    for (int i = out->ndim - 1; i >= 0; i--) {
-        int own = i - (out->ndim - t->ndim);
-        int64_t size = own < 0 ? 1 : t->shape[own];
-        stride[i] = size == 1 ? 0 : s;
-        s *= size;
-    }
-}
-
 int kp_ref_binary(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n_in;
-    int64_t stride[KP_MAX_DIMS] = {0}, count = kp_ref_count(out);
-    kp_ref_walk a, b;
-    kp_ref_broadcast_strides(&in[0], out, stride);
-    kp_ref_walk_init(&a, out->shape, stride, out->ndim);
-    kp_ref_broadcast_strides(&in[1], out, stride);
-    kp_ref_walk_init(&b, out->shape, stride, out->ndim);
+    int64_t stride[KP_MAX_DIMS] = {0}, count = kp_tensor_count(out);
+    kp_walk a, b;
+    kp_walk_broadcast(&in[0], out, stride);
+    kp_walk_init(&a, out->shape, stride, out->ndim);
+    kp_walk_broadcast(&in[1], out, stride);
+    kp_walk_init(&b, out->shape, stride, out->ndim);
     for (int64_t i = 0; i < count; i++) {
-        double v =
-            combine(n->attr.binary.kind, kp_ref_get(&in[0], a.index), kp_ref_get(&in[1], b.index));
-        kp_ref_put(out, i, kp_act_apply(&n->act, v));
-        kp_ref_walk_next(&a);
-        kp_ref_walk_next(&b);
+        double v = combine(n->attr.binary.kind, kp_tensor_get(&in[0], a.index),
+                           kp_tensor_get(&in[1], b.index));
+        kp_tensor_put(out, i, kp_act_apply(&n->act, v));
+        kp_walk_next(&a);
+        kp_walk_next(&b);
     }
     return 0;
 }
@@ -100,22 +89,22 @@ int kp_ref_reduce(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 {
     (void)n_in;
     kp_reduce_kind kind = n->attr.reduce.kind;
-    int64_t stride[KP_MAX_DIMS], groups, count = kp_ref_count(&in[0]);
+    int64_t stride[KP_MAX_DIMS], groups, count = kp_tensor_count(&in[0]);
     kp_ref_group_strides(&in[0], &n->attr.reduce.axes, stride, &groups);
     double *acc = kp_ref_scratch((size_t)groups, sizeof *acc);
     if (acc == NULL)
         return KP_ENOMEM;
     for (int64_t i = 0; i < groups; i++)
         acc[i] = reduce_start(kind);
-    kp_ref_walk w;
-    kp_ref_walk_init(&w, in[0].shape, stride, in[0].ndim);
+    kp_walk w;
+    kp_walk_init(&w, in[0].shape, stride, in[0].ndim);
     for (int64_t i = 0; i < count; i++) {
-        acc[w.index] = reduce_step(kind, acc[w.index], kp_ref_get(&in[0], i));
-        kp_ref_walk_next(&w);
+        acc[w.index] = reduce_step(kind, acc[w.index], kp_tensor_get(&in[0], i));
+        kp_walk_next(&w);
     }
     double divisor = kind == KP_RED_MEAN && groups > 0 ? (double)(count / groups) : 1;
     for (int64_t i = 0; i < groups; i++)
-        kp_ref_put(out, i, acc[i] / divisor);
+        kp_tensor_put(out, i, acc[i] / divisor);
     free(acc);
     return 0;
 }
@@ -125,7 +114,7 @@ static void scale_channels(const kp_node *n, const kp_tensor *x, kp_tensor *out,
                            const double *scale, const double *shift)
 {
     int axis = n->attr.axis.axis;
-    int64_t channels = x->shape[axis], inner = 1, count = kp_ref_count(x);
+    int64_t channels = x->shape[axis], inner = 1, count = kp_tensor_count(x);
     for (int i = axis + 1; i < x->ndim; i++)
         inner *= x->shape[i];
     const float *from = x->data;
@@ -144,8 +133,8 @@ int kp_ref_affine(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
     if (scale == NULL)
         return KP_ENOMEM;
     for (int64_t c = 0; c < channels; c++) {
-        scale[c] = kp_ref_get(&in[1], c);
-        scale[channels + c] = kp_ref_get(&in[2], c);
+        scale[c] = kp_tensor_get(&in[1], c);
+        scale[channels + c] = kp_tensor_get(&in[2], c);
     }
     scale_channels(n, &in[0], out, scale, scale + channels);
     free(scale);
@@ -160,10 +149,10 @@ int kp_ref_batchnorm(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor 
     if (scale == NULL)
         return KP_ENOMEM;
     for (int64_t c = 0; c < channels; c++) {
-        double inv = 1 / sqrt(kp_ref_get(&in[2], c) + (double)n->attr.axis.epsilon);
+        double inv = 1 / sqrt(kp_tensor_get(&in[2], c) + (double)n->attr.axis.epsilon);
         scale[c] = gamma != NULL ? inv * (double)gamma[c] : inv;
         scale[channels + c] =
-            (beta != NULL ? (double)beta[c] : 0) - kp_ref_get(&in[1], c) * scale[c];
+            (beta != NULL ? (double)beta[c] : 0) - kp_tensor_get(&in[1], c) * scale[c];
     }
     scale_channels(n, &in[0], out, scale, scale + channels);
     free(scale);

@@ -36,19 +36,19 @@ int kp_ref_matmul(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
     int lead = out->ndim - 2;
     int64_t m = out->shape[lead], k = in[0].shape[in[0].ndim - 1], cols = out->shape[lead + 1];
     int64_t stride[KP_MAX_DIMS] = {0}, count = 1;
-    kp_ref_walk a, b;
+    kp_walk a, b;
     leading_strides(&in[0], out, stride);
-    kp_ref_walk_init(&a, out->shape, stride, lead);
+    kp_walk_init(&a, out->shape, stride, lead);
     leading_strides(&in[1], out, stride);
-    kp_ref_walk_init(&b, out->shape, stride, lead);
+    kp_walk_init(&b, out->shape, stride, lead);
     for (int i = 0; i < lead; i++)
         count *= out->shape[i];
     for (int64_t i = 0; i < count; i++) {
         multiply((const float *)in[0].data + a.index * m * k,
                  (const float *)in[1].data + b.index * k * cols, (float *)out->data + i * m * cols,
                  m, k, cols);
-        kp_ref_walk_next(&a);
-        kp_ref_walk_next(&b);
+        kp_walk_next(&a);
+        kp_walk_next(&b);
     }
     return 0;
 }

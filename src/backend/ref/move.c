@@ -90,7 +90,7 @@ int kp_ref_concat(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 int kp_ref_pad(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n_in;
-    int64_t to[KP_MAX_DIMS], from[KP_MAX_DIMS], offset = 0, count = kp_ref_count(out);
+    int64_t to[KP_MAX_DIMS], from[KP_MAX_DIMS], offset = 0, count = kp_tensor_count(out);
     struct view v = {0};
     dense_strides(out, to);
     dense_strides(&in[0], from);
@@ -99,7 +99,7 @@ int kp_ref_pad(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
         offset += n->attr.pad.before[i] * to[i];
     }
     for (int64_t i = 0; i < count; i++)
-        kp_ref_put(out, i, n->attr.pad.value);
+        kp_tensor_put(out, i, n->attr.pad.value);
     copy_all(&v, out, offset, &in[0], 0);
     return 0;
 }
@@ -129,7 +129,7 @@ int kp_ref_reshape(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *o
     (void)n;
     (void)n_in;
     if (out->data != in[0].data)
-        memcpy(out->data, in[0].data, (size_t)kp_ref_count(out) * kp_elem_size(out->dtype));
+        memcpy(out->data, in[0].data, (size_t)kp_tensor_count(out) * kp_elem_size(out->dtype));
     return 0;
 }
 
@@ -181,5 +181,5 @@ int kp_ref_cast(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n;
     (void)n_in;
-    return kp_convert(out->dtype, out->data, in[0].dtype, in[0].data, (size_t)kp_ref_count(out));
+    return kp_convert(out->dtype, out->data, in[0].dtype, in[0].data, (size_t)kp_tensor_count(out));
 }

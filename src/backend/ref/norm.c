@@ -5,9 +5,9 @@
 #include <stdlib.h>
 
 /* Walks over x; w.index names the group of elements that are normalised together. */
-static void walk_groups(kp_ref_walk *w, const kp_tensor *x, const int64_t *stride)
+static void walk_groups(kp_walk *w, const kp_tensor *x, const int64_t *stride)
 {
-    kp_ref_walk_init(w, x->shape, stride, x->ndim);
+    kp_walk_init(w, x->shape, stride, x->ndim);
 }
 
 static void softmax_into(const kp_node *n, const kp_tensor *x, kp_tensor *out,
@@ -15,18 +15,18 @@ static void softmax_into(const kp_node *n, const kp_tensor *x, kp_tensor *out,
 {
     const float *from = x->data;
     float *to = out->data;
-    int64_t count = kp_ref_count(x);
-    kp_ref_walk w;
+    int64_t count = kp_tensor_count(x);
+    kp_walk w;
     walk_groups(&w, x, stride);
-    for (int64_t i = 0; i < count; i++, kp_ref_walk_next(&w)) {
+    for (int64_t i = 0; i < count; i++, kp_walk_next(&w)) {
         if ((double)from[i] > max[w.index])
             max[w.index] = from[i];
     }
     walk_groups(&w, x, stride);
-    for (int64_t i = 0; i < count; i++, kp_ref_walk_next(&w))
+    for (int64_t i = 0; i < count; i++, kp_walk_next(&w))
         sum[w.index] += exp((double)from[i] - max[w.index]);
     walk_groups(&w, x, stride);
-    for (int64_t i = 0; i < count; i++, kp_ref_walk_next(&w)) {
+    for (int64_t i = 0; i < count; i++, kp_walk_next(&w)) {
         double d = (double)from[i] - max[w.index];
         to[i] = (float)(n->attr.softmax.log ? d - log(sum[w.index]) : exp(d) / sum[w.index]);
     }
@@ -52,16 +52,16 @@ static void moments(const kp_tensor *x, const int64_t *stride, int64_t groups, d
                     double *var)
 {
     const float *from = x->data;
-    int64_t count = kp_ref_count(x);
+    int64_t count = kp_tensor_count(x);
     double size = groups > 0 ? (double)(count / groups) : 1;
-    kp_ref_walk w;
+    kp_walk w;
     walk_groups(&w, x, stride);
-    for (int64_t i = 0; i < count; i++, kp_ref_walk_next(&w))
+    for (int64_t i = 0; i < count; i++, kp_walk_next(&w))
         mean[w.index] += (double)from[i];
     for (int64_t g = 0; g < groups; g++)
         mean[g] /= size;
     walk_groups(&w, x, stride);
-    for (int64_t i = 0; i < count; i++, kp_ref_walk_next(&w)) {
+    for (int64_t i = 0; i < count; i++, kp_walk_next(&w)) {
         double d = (double)from[i] - mean[w.index];
         var[w.index] += d * d;
     }
@@ -89,11 +89,11 @@ static void layernorm_into(const kp_node *n, const kp_tensor *in, int n_in, kp_t
     const float *x = in[0].data, *gamma = n_in > 1 ? in[1].data : NULL;
     const float *beta = n_in > 2 && !rms ? in[2].data : NULL;
     float *y = out->data;
-    int64_t wstride[KP_MAX_DIMS], count = kp_ref_count(&in[0]);
-    kp_ref_walk w, weight;
+    int64_t wstride[KP_MAX_DIMS], count = kp_tensor_count(&in[0]);
+    kp_walk w, weight;
     walk_groups(&w, &in[0], stride);
     weight_strides(&in[0], &n->attr.layernorm.axes, wstride);
-    kp_ref_walk_init(&weight, in[0].shape, wstride, in[0].ndim);
+    kp_walk_init(&weight, in[0].shape, wstride, in[0].ndim);
     for (int64_t i = 0; i < count; i++) {
         double inv = 1 / sqrt(var[w.index] + (double)n->attr.layernorm.epsilon);
         if (gamma != NULL)
@@ -102,8 +102,8 @@ static void layernorm_into(const kp_node *n, const kp_tensor *in, int n_in, kp_t
         if (beta != NULL)
             shift += (double)beta[weight.index];
         y[i] = (float)((double)x[i] * inv + shift);
-        kp_ref_walk_next(&w);
-        kp_ref_walk_next(&weight);
+        kp_walk_next(&w);
+        kp_walk_next(&weight);
     }
 }
 

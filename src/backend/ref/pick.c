@@ -4,19 +4,19 @@
 int kp_ref_select(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n;
-    int64_t stride[KP_MAX_DIMS] = {0}, count = kp_ref_count(out);
+    int64_t stride[KP_MAX_DIMS] = {0}, count = kp_tensor_count(out);
     size_t elem = kp_elem_size(out->dtype);
-    kp_ref_walk w[3];
+    kp_walk w[3];
     for (int i = 0; i < n_in; i++) {
-        kp_ref_broadcast_strides(&in[i], out, stride);
-        kp_ref_walk_init(&w[i], out->shape, stride, out->ndim);
+        kp_walk_broadcast(&in[i], out, stride);
+        kp_walk_init(&w[i], out->shape, stride, out->ndim);
     }
     for (int64_t i = 0; i < count; i++) {
         int from = ((const uint8_t *)in[0].data)[w[0].index] != 0 ? 1 : 2;
         memcpy((char *)out->data + (size_t)i * elem,
                (const char *)in[from].data + (size_t)w[from].index * elem, elem);
         for (int k = 0; k < n_in; k++)
-            kp_ref_walk_next(&w[k]);
+            kp_walk_next(&w[k]);
     }
     return 0;
 }

@@ -33,9 +33,6 @@ int kp_ref_select(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 int kp_ref_gather(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
 int kp_ref_kernel(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
 
-/* Strides with which a walk over out's places follows t's elements under NumPy's broadcasting. */
-void kp_ref_broadcast_strides(const kp_tensor *t, const kp_tensor *out, int64_t *stride);
-
 /* Weights per output channel from its index: rows of (cin) times (cin, cout) added to rows of
  * (cout) in double, in the order of cin. wstride: elements between rows of w. */
 void kp_ref_mac(double *acc, const float *x, const float *w, int64_t cin, int64_t wstride,
@@ -46,55 +43,6 @@ void kp_ref_mac4(double *acc, int64_t accstride, const float *const x[4], const 
 
 /* Memory for one call; NULL with kp_errmsg. Release with free. */
 void *kp_ref_scratch(size_t n, size_t elem_bytes);
-
-static inline int64_t kp_ref_count(const kp_tensor *t)
-{
-    int64_t n = 1;
-    for (int i = 0; i < t->ndim; i++)
-        n *= t->shape[i];
-    return n;
-}
-
-/* An element of any type as double (64-bit integers beyond 2^53 are rounded). */
-static inline double kp_ref_get(const kp_tensor *t, int64_t i)
-{
-    if (t->dtype == KP_FLOAT32)
-        return (double)((const float *)t->data)[i];
-    double v = 0;
-    kp_convert(KP_FLOAT64, &v, t->dtype,
-               (const char *)t->data + (size_t)i * kp_dtype_size(t->dtype), 1);
-    return v;
-}
-
-static inline void kp_ref_put(kp_tensor *t, int64_t i, double v)
-{
-    if (t->dtype == KP_FLOAT32)
-        ((float *)t->data)[i] = (float)v;
-    else
-        kp_convert(t->dtype, (char *)t->data + (size_t)i * kp_dtype_size(t->dtype), KP_FLOAT64, &v,
-                   1);
-}
-
-/* Steps through the places of an array in C order and follows an index into another array whose
- * axes have the given strides (0: that axis stays). */
-typedef struct kp_ref_walk {
-    int ndim;
-    int64_t shape[KP_MAX_DIMS], stride[KP_MAX_DIMS], at[KP_MAX_DIMS];
-    int64_t index;
-} kp_ref_walk;
-
-void kp_ref_walk_init(kp_ref_walk *w, const int64_t *shape, const int64_t *stride, int ndim);
-
-static inline void kp_ref_walk_next(kp_ref_walk *w)
-{
-    for (int i = w->ndim - 1; i >= 0; i--) {
-        w->index += w->stride[i];
-        if (++w->at[i] < w->shape[i])
-            return;
-        w->index -= w->stride[i] * w->shape[i];
-        w->at[i] = 0;
-    }
-}
 
 /* Strides with which a walk over x's places follows the array that remains when the axes are
  * reduced; *n_groups: its elements. */

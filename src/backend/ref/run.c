@@ -49,16 +49,6 @@ void *kp_ref_scratch(size_t n, size_t elem_bytes)
     return p;
 }
 
-void kp_ref_walk_init(kp_ref_walk *w, const int64_t *shape, const int64_t *stride, int ndim)
-{
-    memset(w, 0, sizeof *w);
-    w->ndim = ndim;
-    for (int i = 0; i < ndim; i++) {
-        w->shape[i] = shape[i];
-        w->stride[i] = stride[i];
-    }
-}
-
 void kp_ref_group_strides(const kp_tensor *x, const kp_axes *axes, int64_t *stride,
                           int64_t *n_groups)
 {
@@ -78,7 +68,7 @@ void kp_ref_group_strides(const kp_tensor *x, const kp_axes *axes, int64_t *stri
 /* Replaces t's data by a float32 copy (converted if fill). */
 static int to_float32(kp_tensor *t, bool fill)
 {
-    size_t n = (size_t)kp_ref_count(t);
+    size_t n = (size_t)kp_tensor_count(t);
     void *data = kp_ref_scratch(n, sizeof(float));
     if (data == NULL)
         return KP_ENOMEM;
@@ -106,7 +96,7 @@ static int run_converted(const kp_node *n, const kp_tensor *in, int n_in, kp_ten
         status = kernels[n->op].run(n, copies, n_in, &copies[n_in]);
     if (status == 0 && copies[n_in].data != out->data)
         status = kp_convert(out->dtype, out->data, KP_FLOAT32, copies[n_in].data,
-                            (size_t)kp_ref_count(out));
+                            (size_t)kp_tensor_count(out));
     for (int i = 0; i <= n_in; i++) {
         if (copies[i].data != (i < n_in ? in[i].data : out->data))
             free(copies[i].data);

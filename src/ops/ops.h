@@ -1,0 +1,20 @@
+/*
+ * ops: operations that are too rare for a kp_op of their own (src/graph): each a kp_kernel_def (the
+ * rule for its result, and a plain function) with a struct of parameters. One header an area; this
+ * one includes them all.
+ *
+ * Refuses: to know about Keras' classes and files (lower does) and about backends, which run these
+ * through the node. Called by: lower (takes the definitions); a backend calls their functions,
+ * several threads at once. Blocks: nothing.
+ *
+ * Every function computes in double where the type is a float, in int64 where it is an integer, and
+ * is exact for integers, booleans and strings. A row's bytes do not depend on the other rows.
+ */
+#ifndef KP_OPS_H
+#define KP_OPS_H
+
+#include "graph/graph.h"
+
+#include "ops/scan.h"
+
+#endif
