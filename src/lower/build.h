@@ -169,6 +169,18 @@ int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **ou
 /* ---- family.c ---- */
 const char *kp_lw_preprocess(const kp_layer *root);
 
+/* ---- mask.c ---- */
+/* x != 0, as bool. */
+int kp_lw_truth(kp_lw *w, kp_value *x, kp_value **out);
+/* Of two bools. */
+int kp_lw_either(kp_lw *w, kp_value *a, kp_value *b, kp_value **out);
+int kp_lw_both(kp_lw *w, kp_value *a, kp_value *b, kp_value **out);
+int kp_lw_not(kp_lw *w, kp_value *x, kp_value **out);
+/* a where the condition (bool) holds, else b; of one type. */
+int kp_lw_select(kp_lw *w, kp_value *condition, kp_value *a, kp_value *b, kp_value **out);
+/* An axis of size 1 at place `at` (1..ndim; 0 where x has no batch). */
+int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out);
+
 /* ---- the layers and operations, by area: each table ends with a NULL name ---- */
 extern const kp_lw_entry kp_lw_activation_layers[];
 extern const kp_lw_entry kp_lw_adaptive_layers[];
@@ -176,6 +188,7 @@ extern const kp_lw_entry kp_lw_contract_layers[];
 extern const kp_lw_entry kp_lw_conv_layers[];
 extern const kp_lw_entry kp_lw_core_layers[];
 extern const kp_lw_entry kp_lw_einsum_layers[];
+extern const kp_lw_entry kp_lw_embedding_layers[];
 extern const kp_lw_entry kp_lw_merge_layers[];
 extern const kp_lw_entry kp_lw_norm_layers[];
 extern const kp_lw_entry kp_lw_ops_layers[];
