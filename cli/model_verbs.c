@@ -14,6 +14,7 @@ int cli_model_options(const cli_args *a, kp_model_options *opt)
         return status;
     opt->threads = (int)threads;
     opt->backend = cli_value(a, OPT_BACKEND);
+    opt->architecture = cli_value(a, OPT_ARCHITECTURE);
     return 0;
 }
 

@@ -84,10 +84,8 @@ const cli_option_spec cli_options[OPT_COUNT] = {
     [OPT_RESUME] = {"resume", 0, NULL, NULL, V_RUN, NULL,
                     "a stopped run cannot be resumed yet: run it again with --force"},
     [OPT_TRACE] = {"trace", 0, "FILE", NULL, V_RUN, NULL, "a trace cannot be written yet"},
-    [OPT_ARCHITECTURE] =
-        {"architecture", 0, "FILE", NULL, MODEL_VERBS, NULL,
-         "files that hold only weights cannot be used yet: save the whole model with "
-         "model.save(\"m.keras\")"},
+    [OPT_ARCHITECTURE] = {"architecture", 0, "FILE", NULL, MODEL_VERBS,
+                          "model.to_json()'s output, for a MODEL that holds only weights", NULL},
     [OPT_PLUGIN] = {"plugin", 0, "FILE", NULL, MODEL_VERBS, NULL, "user layers cannot be used yet"},
     [OPT_AGAINST] = {"against", 0, "PEERS", NULL, V_BENCH, NULL,
                      "other engines cannot be compared yet"},

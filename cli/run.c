@@ -111,6 +111,7 @@ static int pipeline_options(const cli_args *a, kp_pipeline_options *p)
     p->threads = (int)threads;
     p->device = cli_value(a, OPT_DEVICE) != NULL ? "cpu" : p->device;
     p->preprocess = preprocess;
+    p->architecture = cli_value(a, OPT_ARCHITECTURE);
     if (cli_has(a, OPT_RESIZE))
         p->resize = cli_value(a, OPT_RESIZE);
     p->decode = cli_value(a, OPT_DECODE);

@@ -235,11 +235,16 @@ typedef struct kp_model_options {
     const char *preprocess; /* scaling of image inputs before the model; NULL or "none": none;
                                "auto": as kp_model_info.preprocess says; "tf", "torch", "caffe",
                                "scale=S,mean=A:B:C,std=A:B:C" */
+    const char *architecture; /* NULL: path holds the whole model. Else a JSON file with the model,
+                                 as model.to_json() or json.dumps(model.get_config()) of any Keras
+                                 gave it, and of path only the weights are taken */
 } kp_model_options;
 
 KP_API void kp_model_options_defaults(kp_model_options *opt);
 
-/* Loads the model at path. opt may be NULL. Blocks until the model is ready. The model belongs to
+/* Loads the model at path: a .keras file (also unpacked, a folder), a whole-model .h5, or, with
+ * opt->architecture, weights alone (.weights.h5, .h5, the .weights.json of shards). opt may be
+ * NULL. Blocks until the model is ready. The model belongs to
  * the caller; any thread may use it, one call at a time. KP_EMODEL: not a model, or one that needs
  * what is not supported (the text names layer, class and place); KP_EIO: cannot be read. */
 KP_API int kp_model_open(kp_model **out, const char *path, const kp_model_options *opt);
@@ -368,6 +373,7 @@ typedef struct kp_pipeline_options {
     void (*on_prepared)(void *ctx, uint64_t tag, const kp_tensor *inputs, size_t n_inputs);
     void *on_prepared_ctx;
     size_t memory_bytes;      /* what arenas and window may take together; 0: by rule */
+    const char *architecture; /* as kp_model_options.architecture */
 } kp_pipeline_options;
 
 KP_API void kp_pipeline_options_defaults(kp_pipeline_options *opt);

@@ -32,6 +32,8 @@ static int open_model(void **state, const kp_wire_device_setup *setup, kp_wire_d
     kp_model_options opt;
     kp_model_options_defaults(&opt);
     opt.device = setup->device;
+    if (setup->architecture[0] != '\0')
+        opt.architecture = setup->architecture;
     if (setup->precision[0] != '\0')
         opt.precision = setup->precision;
     opt.threads = setup->threads;

@@ -13,6 +13,7 @@ static void send_setup(kp_pipeline *p)
     kp_wire_device_setup *s = &p->msg->body.device_setup;
     memset(s, 0, sizeof *s);
     snprintf(s->model, sizeof s->model, "%s", p->model_path);
+    snprintf(s->architecture, sizeof s->architecture, "%s", p->opt.architecture);
     snprintf(s->device, sizeof s->device, "%s", p->opt.device);
     snprintf(s->precision, sizeof s->precision, "%s", p->opt.precision);
     s->threads = p->opt.threads;

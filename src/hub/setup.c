@@ -104,6 +104,9 @@ int kp_setup_check_options(kp_pipeline *p)
                        o->color_mode);
     if (strlen(p->model_path) >= KP_NAME_BYTES)
         return kp_fail(KP_EUSAGE, "the model's path is too long");
+    KP_TRY(keep(p, &o->architecture, ""));
+    if (strlen(o->architecture) >= KP_NAME_BYTES)
+        return kp_fail(KP_EUSAGE, "the architecture's path is too long");
     KP_TRY(keep(p, &o->device, "auto"));
     KP_TRY(keep(p, &o->precision, ""));
     if (o->color_mode != NULL)

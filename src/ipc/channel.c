@@ -82,6 +82,7 @@ static bool check_body(kp_msg *m)
         return check_ports(&m->body.worker_setup.inputs);
     case KP_MSG_DEVICE_SETUP:
         TERMINATE(m->body.device_setup.model);
+        TERMINATE(m->body.device_setup.architecture);
         TERMINATE(m->body.device_setup.device);
         TERMINATE(m->body.device_setup.precision);
         return true;

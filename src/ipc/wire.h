@@ -162,6 +162,7 @@ typedef struct kp_wire_worker_map {
 
 typedef struct kp_wire_device_setup {
     char model[KP_NAME_BYTES];
+    char architecture[KP_NAME_BYTES]; /* "": the model's file has it */
     char device[64], precision[32];
     int32_t threads, reserved;
     int64_t max_batch;

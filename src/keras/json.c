@@ -129,7 +129,7 @@ static int pre_pass(struct pass *s)
 static int parse(json_t **out, const char *text, size_t size, const char *what)
 {
     json_error_t error;
-    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*out == NULL)
         return kp_fail(KP_EMODEL, "%s is not proper JSON: %s (at byte %d)", what, error.text,
                        error.position);

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-static int read_model(kp_keras *k, const char *path)
+static int read_model(kp_keras *k, const char *path, const char *architecture)
 {
     KP_TRY(kp_arena_new(&k->mem, KP_TREE_LIMIT));
     k->version = k->backend = "";
@@ -13,7 +13,7 @@ static int read_model(kp_keras *k, const char *path)
     k->made = json_array();
     if (k->made == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
-    KP_TRY(kp_file_open(k, path));
+    KP_TRY(kp_file_open(k, path, architecture));
     KP_TRY(kp_tree_layer(k, k->config, NULL, NULL, 0, &k->root));
     if (k->root->model == NULL)
         return kp_fail(KP_EMODEL,
@@ -25,13 +25,13 @@ static int read_model(kp_keras *k, const char *path)
     return k->format == KP_FORMAT_LEGACY_H5 ? kp_legacy_open(k) : kp_v3_open(k);
 }
 
-int kp_keras_open(kp_keras **out, const char *path)
+int kp_keras_open(kp_keras **out, const char *path, const char *architecture)
 {
     *out = NULL;
     kp_keras *k = calloc(1, sizeof *k);
     if (k == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
-    int status = read_model(k, path);
+    int status = read_model(k, path, architecture);
     if (status == 0) {
         *out = k;
         return 0;
@@ -48,6 +48,11 @@ void kp_keras_close(kp_keras **k)
         return;
     kp_checker_stop(&(*k)->checker);
     kp_h5_close(&(*k)->h5);
+    for (int i = 0; i < (*k)->n_shards; i++) {
+        kp_h5_close(&(*k)->shards[i].h5);
+        kp_map_close(&(*k)->shards[i].map);
+    }
+    kp_zip_close(&(*k)->npz);
     kp_zip_close(&(*k)->zip);
     json_decref((*k)->config);
     json_decref((*k)->made);
@@ -93,7 +98,7 @@ static const kp_layer *holder(const kp_layer *l)
 }
 
 static int find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
-                kp_h5_object *out, const char **where)
+                kp_place *out, const char **where)
 {
     if (k->format == KP_FORMAT_LEGACY_H5)
         return kp_legacy_find(k, l, sub, index, name, out, where);
@@ -118,14 +123,14 @@ static int check_shape(const kp_layer *l, const char *name, const kp_weight *w, 
 }
 
 /* h5py writes bfloat16 as two opaque bytes; Keras adds an attribute that says what they are. */
-static int weight_dtype(kp_keras *k, const kp_h5_object *object, const kp_h5_data *d, kp_dtype *out)
+static int weight_dtype(const kp_place *p, const kp_h5_data *d, kp_dtype *out)
 {
     *out = d->type.dtype;
     if (*out != KP_DTYPE_NONE)
         return 0;
     kp_h5_data name;
     if (d->type.cls == KP_H5_OPAQUE && d->type.size == 2 &&
-        kp_h5_attr_read(k->h5, object, "dtype", &name) == 0 && name.strings != NULL &&
+        kp_h5_attr_read(p->h5, &p->object, "dtype", &name) == 0 && name.strings != NULL &&
         name.count == 1 && strcmp(name.strings[0], "bfloat16") == 0) {
         *out = KP_BFLOAT16;
         return 0;
@@ -133,11 +138,11 @@ static int weight_dtype(kp_keras *k, const kp_h5_object *object, const kp_h5_dat
     return kp_fail(KP_EMODEL, "its values are not numbers");
 }
 
-static int read_weight(kp_keras *k, const kp_h5_object *object, kp_weight *out)
+static int read_dataset(const kp_place *p, kp_weight *out)
 {
     kp_h5_data d;
-    KP_TRY(kp_h5_dataset_read(k->h5, object, &d));
-    KP_TRY(weight_dtype(k, object, &d, &out->dtype));
+    KP_TRY(kp_h5_dataset_read(p->h5, &p->object, &d));
+    KP_TRY(weight_dtype(p, &d, &out->dtype));
     if (d.ndim > KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "it has %d axes, more than the %d supported", d.ndim,
                        KP_MAX_DIMS);
@@ -145,9 +150,20 @@ static int read_weight(kp_keras *k, const kp_h5_object *object, kp_weight *out)
     memcpy(out->shape, d.shape, (size_t)d.ndim * sizeof *d.shape);
     out->data = d.data;
     out->size_bytes = d.size_bytes;
+    return 0;
+}
+
+static int read_weight(const kp_place *p, kp_weight *out)
+{
+    const char *where = out->where;
+    if (p->h5 != NULL)
+        KP_TRY(read_dataset(p, out));
+    else
+        *out = *p->array;
+    out->where = where;
     size_t expected;
-    if (!kp_shape_bytes(out->shape, out->ndim, out->dtype, &expected) || expected != d.size_bytes ||
-        (d.data == NULL && expected != 0))
+    if (!kp_shape_bytes(out->shape, out->ndim, out->dtype, &expected) ||
+        expected != out->size_bytes || (out->data == NULL && expected != 0))
         return kp_fail(KP_EMODEL, "its size does not fit its shape");
     return 0;
 }
@@ -157,16 +173,16 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
 {
     memset(out, 0, sizeof *out);
     const kp_layer *l = holder(layer);
-    kp_h5_object object;
+    kp_place place;
     ((kp_store *)l->store)->asked = true;
-    int status = find(k, l, sub, index, name, &object, &out->where);
+    int status = find(k, l, sub, index, name, &place, &out->where);
     if (status == KP_ENOTFOUND)
         return kp_fail(KP_EMODEL,
                        "layer \"%s\" (%s): the file has no variable \"%s\" (looked for "
                        "%s)",
                        layer->path, layer->class_name, name, out->where);
     KP_TRY(status);
-    status = read_weight(k, &object, out);
+    status = read_weight(&place, out);
     if (status != 0)
         return kp_fail_prefix(status == KP_ENOMEM ? status : KP_EMODEL,
                               "layer \"%s\" (%s): could not read variable \"%s\" (%s in the file)",

@@ -105,9 +105,11 @@ struct kp_layer {
 
 enum kp_keras_format { KP_FORMAT_KERAS_V3, KP_FORMAT_KERAS_V2_ZIP, KP_FORMAT_LEGACY_H5 };
 
-/* Opens and parses; the file stays mapped until kp_keras_close. KP_EIO: cannot be read; KP_EMODEL:
- * not a model, truncated, or refused (the text says what it is and the way back). */
-int kp_keras_open(kp_keras **out, const char *path);
+/* Opens and parses; the file stays mapped until kp_keras_close. architecture: a JSON file (what
+ * to_json() or get_config() gave) that holds the model when path holds only weights, and replaces
+ * the one in path otherwise; NULL: path holds both. KP_EIO: cannot be read; KP_EMODEL: not a model,
+ * truncated, or refused (the text says what it is and the way back). */
+int kp_keras_open(kp_keras **out, const char *path, const char *architecture);
 void kp_keras_close(kp_keras **k);
 /* The top object: a Functional or Sequential (layer->model is set). */
 kp_layer *kp_keras_root(kp_keras *k);

@@ -109,3 +109,46 @@ int kp_legacy_order(const kp_layer *top, const kp_layer *l, const char *name, in
     add(&w, top, OTHERS);
     return w.n == n ? w.place : -1;
 }
+
+bool kp_legacy_has_variables(const kp_layer *l)
+{
+    /* Beside those of the table, whose order within a nested model is known. */
+    static const char *const more[] = {"MultiHeadAttention",
+                                       "GroupQueryAttention",
+                                       "AdditiveAttention",
+                                       "EinsumDense",
+                                       "ConvLSTM1D",
+                                       "ConvLSTM2D",
+                                       "ConvLSTM3D",
+                                       "ConvLSTM2DCell",
+                                       "LSTMCell",
+                                       "GRUCell",
+                                       "SimpleRNNCell",
+                                       "CuDNNLSTM",
+                                       "CuDNNGRU",
+                                       "LocallyConnected1D",
+                                       "LocallyConnected2D",
+                                       "RMSNormalization",
+                                       "ReversibleEmbedding",
+                                       "SpectralNormalization",
+                                       "TimeDistributedDense",
+                                       "Convolution1D",
+                                       "Convolution2D",
+                                       "Convolution3D",
+                                       "Deconvolution2D",
+                                       "SeparableConvolution2D",
+                                       "AtrousConvolution1D",
+                                       "AtrousConvolution2D"};
+    struct walk w = {.place = -1};
+    add(&w, l, BOTH);
+    bool any = w.n > 0;
+    for (size_t i = 0; i < sizeof more / sizeof *more && !any; i++)
+        any = strcmp(l->class_name, more[i]) == 0;
+    if (strcmp(l->class_name, "Attention") == 0)
+        any = json_is_true(json_object_get(l->config, "use_scale"));
+    for (int i = 0; i < l->n_inner && !any; i++)
+        any = kp_legacy_has_variables(l->inner[i]);
+    for (int i = 0; l->model != NULL && i < l->model->n_layers && !any; i++)
+        any = kp_legacy_has_variables(l->model->layers[i]);
+    return any;
+}

@@ -21,10 +21,18 @@ enum {
     KP_TREE_LIMIT = 768 << 20, /* bytes that layers, calls and indexes may take */
 };
 
-/* One dataset or group of a v3 weights file. */
+/* Where a variable's values are: a dataset of an open HDF5 file or an array of an npz archive. */
+typedef struct kp_place {
+    kp_h5 *h5; /* NULL: array */
+    kp_h5_object object;
+    const kp_weight *array;
+} kp_place;
+
+/* One dataset or group of v3 weights. */
 typedef struct kp_entry {
     const char *path; /* '/' between names, also where Windows wrote '\' */
-    kp_h5_object object;
+    kp_place place;
+    bool is_dataset;
     bool used;
     bool covered; /* it lies under a layer of the model */
 } kp_entry;
@@ -41,6 +49,7 @@ typedef struct kp_slots {
     const char *layer_name;
     kp_slot *slots;
     int n_slots;
+    bool claimed; /* by a layer of the model */
 } kp_slots;
 
 /* Where a layer's weights are; kp_layer.store. */
@@ -69,6 +78,12 @@ int kp_checker_finish(kp_checker *c);
 /* Ends it without a result. */
 void kp_checker_stop(kp_checker *c);
 
+/* One HDF5 file of several that hold a model's weights together. */
+typedef struct kp_shard {
+    kp_map map;
+    kp_h5 *h5;
+} kp_shard;
+
 struct kp_keras {
     kp_arena *mem;
     char *label;             /* the path as given, for messages */
@@ -76,7 +91,14 @@ struct kp_keras {
     kp_zip *zip;
     json_t *config; /* the top object; layers point into it */
     json_t *made;   /* objects made here that layers point to */
-    kp_h5 *h5;
+    kp_h5 *h5;      /* NULL when the weights are in shards or in an npz archive */
+    kp_shard *shards;
+    int n_shards;
+    kp_zip *npz;
+    kp_entry *arrays; /* of npz */
+    int n_arrays;
+    kp_h5_object legacy;       /* the group with layer_names */
+    const char *legacy_prefix; /* its place: "model_weights/", "" in a file of weights only */
     const char *version, *backend;
     int major;
     enum kp_keras_format format;
@@ -97,10 +119,28 @@ bool kp_json_real(const json_t *v, double *out);
 /* The member if it is a string, else dflt. */
 const char *kp_json_str(const json_t *object, const char *key, const char *dflt);
 
-/* file.c: fills in config, version, format and opens the HDF5 part. */
-int kp_file_open(kp_keras *k, const char *path);
-/* The strings of an attribute, also one that is split into NAME0, NAME1, ...; n 0 if there is none
- * or it is an empty list. */
+/* file.c: fills in config, version, format and opens the weights; a given architecture replaces
+ * the file's own config. */
+int kp_file_open(kp_keras *k, const char *path, const char *architecture);
+/* Sets version and major; an empty version leaves major 0. */
+int kp_file_set_version(kp_keras *k, const char *version);
+/* A HDF5 file, maybe behind a user block. */
+bool kp_is_hdf5(const uint8_t *bytes, size_t size);
+int kp_file_open_h5(kp_h5 **out, const uint8_t *bytes, size_t size);
+/* file_h5.c: a whole HDF5 file: a legacy model, or weights of either layout for k->config. */
+int kp_file_open_hdf5(kp_keras *k, const uint8_t *bytes, size_t size);
+/* architecture.c: config, and version and backend where they stand there, from the text of
+ * to_json() or get_config(). */
+int kp_architecture_read(kp_keras *k, const char *path);
+/* The major version of a Keras that wrote such a config, where nothing else tells: 2 or 3. */
+int kp_architecture_major(const json_t *config);
+/* shards.c: opens the files that an index (NAME.weights.json, at path) lists. */
+bool kp_is_shard_index(const uint8_t *bytes, size_t size);
+int kp_shards_open(kp_keras *k, const char *path, const uint8_t *text, size_t size);
+/* npz.c: opens model.weights.npz. */
+int kp_npz_open(kp_keras *k, const uint8_t *bytes, size_t size);
+/* The strings of an attribute of k->h5, also one that is split into NAME0, NAME1, ...; n 0 if there
+ * is none or it is an empty list. */
 int kp_h5_attr_strings(kp_keras *k, const kp_h5_object *obj, const char *name, const char ***out,
                        int *n);
 /* sniff.c: KP_EMODEL saying what a file that is no model is, and the way back. */
@@ -129,20 +169,22 @@ int kp_twins_find(kp_keras *k);
 /* store_v3.c: weights by path. open makes the index and says where each layer's group is; find
  * gives KP_ENOTFOUND when there is no such variable, *where is set in any case. */
 int kp_v3_open(kp_keras *k);
-int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_h5_object *out,
+int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_place *out,
                const char **where);
 int kp_v3_count(kp_keras *k, const kp_layer *l, const char *sub);
 int kp_v3_check_unused(kp_keras *k);
-/* store_h5.c: weights by layer_names and weight_names; as above. */
+/* index_h5.c and store_h5.c: weights by layer_names and weight_names; as above. */
 int kp_legacy_open(kp_keras *k);
 int kp_legacy_find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
-                   kp_h5_object *out, const char **where);
+                   kp_place *out, const char **where);
 int kp_legacy_count(kp_keras *k, const kp_layer *l, const char *sub);
 int kp_legacy_check_unused(kp_keras *k);
 
 /* order.c: the place in the weight list of a legacy top-level model (top) that variable name of
  * layer l, somewhere within it, has by Keras' order; -1 if the list cannot be of n weights. */
 int kp_legacy_order(const kp_layer *top, const kp_layer *l, const char *name, int n);
+/* Whether l, or anything within it, is of a class with variables. */
+bool kp_legacy_has_variables(const kp_layer *l);
 
 /* names.c: Keras' snake case of a class name ("Conv2D" -> "conv2d"), in the arena. */
 char *kp_snake_case(kp_arena *mem, const char *class_name);

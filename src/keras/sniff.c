@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 
 #define SAVE_AGAIN "load it where it was made and save it with model.save(\"model.keras\")"
+#define SAVED_MODEL                                                                                \
+    "with the Keras that wrote it: keras.models.load_model(FOLDER).save(\"model.keras\"); what "   \
+    "model.export wrote cannot be turned back, save the model itself"
 
 struct magic {
     size_t offset;
@@ -13,7 +16,7 @@ struct magic {
 };
 
 static const struct magic magics[] = {
-    {4, "TFL3", 4, "a TensorFlow Lite model; convert from the Keras model that it was made of"},
+    {4, "TFL3", 4, "a TensorFlow Lite model; use the Keras model that it was converted from"},
     {0, "version https://git-lfs", 23,
      "a Git LFS pointer, not the file itself; fetch it with \"git lfs pull\""},
     {0, "<!DOCTYPE", 9, "a web page; the download went wrong, get the file itself"},
@@ -36,6 +39,13 @@ static const struct magic magics[] = {
     {0, "\x80\x05", 2, "a Python pickle, which can run any code; " SAVE_AGAIN},
 };
 
+/* The last bytes of a table of TensorFlow's (LevelDB's), which a checkpoint's index is. */
+static bool is_checkpoint(const uint8_t *bytes, size_t size)
+{
+    static const uint8_t end[8] = {0x57, 0xfb, 0x80, 0x8b, 0x24, 0x75, 0x47, 0xdb};
+    return size > sizeof end && memcmp(bytes + size - sizeof end, end, sizeof end) == 0;
+}
+
 static bool holds(const uint8_t *bytes, size_t size, const char *word)
 {
     size_t n = size < 65536 ? size : 65536;
@@ -44,12 +54,14 @@ static bool holds(const uint8_t *bytes, size_t size, const char *word)
 
 static int refuse_text(const uint8_t *bytes, size_t size)
 {
-    if (holds(bytes, size, "\"weight_map\""))
-        return kp_fail(KP_EMODEL, "this is the index of sharded weights, without the model; "
-                                  "save the whole model with model.save(\"model.keras\")");
-    if (holds(bytes, size, "\"class_name\"") || holds(bytes, size, "\"layers\""))
-        return kp_fail(KP_EMODEL, "this is a model's architecture (JSON) without its weights; "
-                                  "save the whole model with model.save(\"model.keras\")");
+    if (holds(bytes, size, "\"modelTopology\"") || holds(bytes, size, "\"weightsManifest\""))
+        return kp_fail(KP_EMODEL, "this is a TensorFlow.js model; use the Keras model that it was "
+                                  "converted from");
+    if (holds(bytes, size, "class_name") || holds(bytes, size, "\"layers\""))
+        return kp_fail(KP_EMODEL, "this is a model's architecture (JSON) without its weights: give "
+                                  "the weights' file as the model and this one with "
+                                  "--architecture, or save the whole model with "
+                                  "model.save(\"model.keras\")");
     return kp_fail(KP_EMODEL, "this is JSON text, not a model");
 }
 
@@ -60,10 +72,13 @@ static const char *protobuf_kind(const uint8_t *b, size_t size)
     if (size < 4)
         return NULL;
     if (b[0] == 0x08 && b[1] == 1 && b[2] == 0x12)
-        return "the graph of a TensorFlow SavedModel (saved_model.pb); " SAVE_AGAIN;
+        return "the graph of a TensorFlow SavedModel (saved_model.pb); load its "
+               "folder " SAVED_MODEL;
     if (b[0] == 0x08 && b[1] >= 2 && b[1] < 32 && (b[2] == 0x12 || b[2] == 0x1a || b[2] == 0x3a))
         return "an ONNX model; use the Keras model that it was exported from";
-    if (b[0] == 0x0a && holds(b, size, "Placeholder"))
+    if (b[0] == 0x0a && (holds(b, size, "Placeholder") || holds(b, size,
+                                                                "\x12\x05"
+                                                                "Const")))
         return "a TensorFlow graph (.pb); " SAVE_AGAIN;
     return NULL;
 }
@@ -80,13 +95,17 @@ int kp_refuse_bytes(const uint8_t *bytes, size_t size)
     const char *kind = protobuf_kind(bytes, size);
     if (kind != NULL)
         return kp_fail(KP_EMODEL, "this is %s", kind);
+    if (is_checkpoint(bytes, size))
+        return kp_fail(KP_EMODEL, "this is a TensorFlow checkpoint; build the model, call "
+                                  "model.load_weights on it and save with "
+                                  "model.save(\"model.keras\")");
     if (size > 16 && bytes[8] == '{' && memcmp(bytes + 4, "\0\0\0\0", 4) == 0)
         return kp_fail(KP_EMODEL, "this is a safetensors file: weights without a model; save the "
                                   "whole model with model.save(\"model.keras\")");
     size_t i = 0;
     while (i < size && (bytes[i] == ' ' || (bytes[i] >= '\t' && bytes[i] <= '\r')))
         i++;
-    if (i < size && (bytes[i] == '{' || bytes[i] == '['))
+    if (i < size && (bytes[i] == '{' || bytes[i] == '[' || bytes[i] == '"'))
         return refuse_text(bytes, size);
     return kp_fail(KP_EMODEL, "this is neither a .keras archive nor an HDF5 file; models are saved "
                               "with model.save(\"model.keras\")");
@@ -122,8 +141,8 @@ int kp_refuse_folder(const char *path)
     static const struct {
         const char *file, *what;
     } folders[] = {
-        {"saved_model.pb", "this is a TensorFlow SavedModel folder; " SAVE_AGAIN},
-        {"keras_metadata.pb", "this is a TensorFlow SavedModel folder; " SAVE_AGAIN},
+        {"saved_model.pb", "this is a TensorFlow SavedModel folder; load it " SAVED_MODEL},
+        {"keras_metadata.pb", "this is a TensorFlow SavedModel folder; load it " SAVED_MODEL},
         {"config.json", "this folder has a config.json but no model.weights.h5"},
         {"model.safetensors", "this folder holds safetensors weights, not a Keras model"},
     };

@@ -7,100 +7,6 @@
  */
 #include "keras/private.h"
 
-/* ---- the index ---- */
-
-static int read_slots(kp_keras *k, const kp_h5_object *weights, const char *layer_name,
-                      kp_slots *out)
-{
-    kp_h5_object group;
-    out->layer_name = layer_name;
-    int status = kp_h5_lookup(k->h5, weights, layer_name, &group);
-    if (status == KP_ENOTFOUND)
-        return kp_fail(KP_EMODEL, "layer_names lists \"%s\", but the file has no such group",
-                       layer_name);
-    KP_TRY(status);
-    const char **names;
-    status = kp_h5_attr_strings(k, &group, "weight_names", &names, &out->n_slots);
-    if (status != 0)
-        return status == KP_ENOTFOUND ? 0 : status;
-    out->slots = kp_arena_array(k->mem, (size_t)out->n_slots, sizeof *out->slots);
-    if (out->slots == NULL)
-        return KP_ENOMEM;
-    for (int i = 0; i < out->n_slots; i++) {
-        out->slots[i].name = names[i];
-        status = kp_h5_lookup(k->h5, &group, names[i], &out->slots[i].object);
-        if (status == KP_ENOTFOUND || (status == 0 && !out->slots[i].object.is_dataset))
-            return kp_fail(KP_EMODEL,
-                           "layer \"%s\": weight_names lists \"%s\", but the file has "
-                           "no such dataset",
-                           layer_name, names[i]);
-        KP_TRY(status);
-    }
-    return 0;
-}
-
-static int make_index(kp_keras *k)
-{
-    kp_h5_object root, weights;
-    KP_TRY(kp_h5_root(k->h5, &root));
-    int status = kp_h5_lookup(k->h5, &root, "model_weights", &weights);
-    if (status == KP_ENOTFOUND)
-        return kp_fail(KP_EMODEL, "the file has a model_config but no model_weights: the model was "
-                                  "saved without its weights");
-    KP_TRY(status);
-    const char **names;
-    status = kp_h5_attr_strings(k, &weights, "layer_names", &names, &k->n_groups);
-    if (status == KP_ENOTFOUND)
-        return kp_fail(KP_EMODEL, "the group model_weights has no layer_names: the file is damaged "
-                                  "or was not written by Keras");
-    KP_TRY(status);
-    k->groups = kp_arena_array(k->mem, (size_t)k->n_groups, sizeof *k->groups);
-    if (k->groups == NULL)
-        return KP_ENOMEM;
-    for (int i = 0; i < k->n_groups; i++)
-        KP_TRY(read_slots(k, &weights, names[i], &k->groups[i]));
-    return 0;
-}
-
-/* ---- which list is a layer's ---- */
-
-static int give_slots(void *ctx, kp_layer *l)
-{
-    ((kp_store *)l->store)->slots = ctx;
-    return 0;
-}
-
-static int add_group(json_t *by_name, const kp_slots *group, int number)
-{
-    if (json_object_get(by_name, group->layer_name) != NULL)
-        return kp_fail(KP_EMODEL, "layer_names lists \"%s\" twice", group->layer_name);
-    if (json_object_set_new(by_name, group->layer_name, json_integer(number)) != 0)
-        return kp_fail(KP_EMODEL, "layer_names holds a name that is not proper text");
-    return 0;
-}
-
-static int assign(kp_keras *k, json_t *by_name)
-{
-    for (int i = 0; i < k->n_groups; i++)
-        KP_TRY(add_group(by_name, &k->groups[i], i));
-    kp_layers *m = k->root->model;
-    for (int i = 0; i < m->n_layers; i++) {
-        const json_t *number = json_object_get(by_name, m->layers[i]->name);
-        if (number != NULL)
-            KP_TRY(kp_layer_walk(m->layers[i], give_slots, &k->groups[json_integer_value(number)]));
-    }
-    return 0;
-}
-
-int kp_legacy_open(kp_keras *k)
-{
-    KP_TRY(make_index(k));
-    json_t *by_name = json_object();
-    int status = by_name != NULL ? assign(k, by_name) : kp_fail(KP_ENOMEM, "out of memory");
-    json_decref(by_name);
-    return status;
-}
-
 /* ---- names ---- */
 
 /* A part of a name between slashes. */
@@ -272,18 +178,18 @@ static int slot_of(const kp_slots *s, const kp_layer *l, const char *sub, int in
 }
 
 int kp_legacy_find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
-                   kp_h5_object *out, const char **where)
+                   kp_place *out, const char **where)
 {
     const kp_layer *top = top_of(l);
-    const char *wanted = kp_arena_printf(k->mem, "model_weights/%s/.../%s", top->name, name);
+    const char *wanted = kp_arena_printf(k->mem, "%s%s/.../%s", k->legacy_prefix, top->name, name);
     kp_slots *s = ((kp_store *)l->store)->slots;
     *where = wanted != NULL ? wanted : "";
     int i = s != NULL ? slot_of(s, l, sub, index, name) : -1;
     if (i < 0)
         return KP_ENOTFOUND;
     s->slots[i].used = true;
-    *out = s->slots[i].object;
-    *where = kp_arena_printf(k->mem, "model_weights/%s/%s", s->layer_name, s->slots[i].name);
+    *out = (kp_place){.h5 = k->h5, .object = s->slots[i].object};
+    *where = kp_arena_printf(k->mem, "%s%s/%s", k->legacy_prefix, s->layer_name, s->slots[i].name);
     return *where == NULL ? KP_ENOMEM : 0;
 }
 
@@ -343,16 +249,11 @@ int kp_legacy_check_unused(kp_keras *k)
         if (s != NULL && asked)
             KP_TRY(check_top(top, s));
     }
-    for (int i = 0; i < k->n_groups; i++) {
-        const kp_slots *s = &k->groups[i];
-        bool known = s->n_slots == 0;
-        for (int j = 0; j < m->n_layers && !known; j++)
-            known = strcmp(m->layers[j]->name, s->layer_name) == 0;
-        if (!known)
+    for (int i = 0; i < k->n_groups; i++)
+        if (k->groups[i].n_slots > 0 && !k->groups[i].claimed)
             return kp_fail(KP_EMODEL,
                            "the file has weights of a layer \"%s\" that the model does "
                            "not have; config and weights do not belong together",
-                           s->layer_name);
-    }
+                           k->groups[i].layer_name);
     return 0;
 }

@@ -16,6 +16,7 @@ enum { MAX_ENTRIES = 400000, MAX_GROUP_DEPTH = 48 };
 
 struct indexing {
     kp_keras *k;
+    kp_h5 *h5; /* the file being gone through */
     kp_entry *entries;
     int n, cap;
     const char *prefix;
@@ -38,7 +39,7 @@ static bool is_ignored(const char *path)
     return false;
 }
 
-static int add_entry(struct indexing *x, const char *path, const kp_h5_object *object)
+static int add_entry(struct indexing *x, const char *path, const kp_place *place, bool is_dataset)
 {
     if (x->n == x->cap) {
         int cap = x->cap == 0 ? 256 : 2 * x->cap;
@@ -53,7 +54,7 @@ static int add_entry(struct indexing *x, const char *path, const kp_h5_object *o
         x->entries = grown;
         x->cap = cap;
     }
-    x->entries[x->n++] = (kp_entry){.path = path, .object = *object};
+    x->entries[x->n++] = (kp_entry){.path = path, .place = *place, .is_dataset = is_dataset};
     return 0;
 }
 
@@ -69,7 +70,8 @@ static int visit_child(void *ctx, const char *name, const kp_h5_object *child)
             *p = '/';
     if (is_ignored(path))
         return 0;
-    KP_TRY(add_entry(x, path, child));
+    const kp_place place = {.h5 = x->h5, .object = *child};
+    KP_TRY(add_entry(x, path, &place, child->is_dataset));
     return child->is_group ? index_group(x, child, path) : 0;
 }
 
@@ -81,7 +83,7 @@ static int index_group(struct indexing *x, const kp_h5_object *group, const char
     const char *outer = x->prefix;
     x->prefix = prefix;
     x->depth++;
-    int status = kp_h5_list(x->k->h5, group, visit_child, x);
+    int status = kp_h5_list(x->h5, group, visit_child, x);
     x->depth--;
     x->prefix = outer;
     return status;
@@ -92,17 +94,40 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const kp_entry *)a)->path, ((const kp_entry *)b)->path);
 }
 
+static int index_file(struct indexing *x, kp_h5 *h5)
+{
+    kp_h5_object root;
+    x->h5 = h5;
+    KP_TRY(kp_h5_root(h5, &root));
+    return index_group(x, &root, "");
+}
+
+/* Shards share groups; a dataset in two of them would mean two values. */
+static int check_unique(const struct indexing *x)
+{
+    for (int i = 1; i < x->n; i++)
+        if ((x->entries[i].is_dataset || x->entries[i - 1].is_dataset) &&
+            strcmp(x->entries[i - 1].path, x->entries[i].path) == 0)
+            return kp_fail(KP_EMODEL, "the weights hold the variable \"%s\" twice",
+                           x->entries[i].path);
+    return 0;
+}
+
 static int make_index(kp_keras *k)
 {
     struct indexing x = {.k = k, .prefix = ""};
-    kp_h5_object root;
-    KP_TRY(kp_h5_root(k->h5, &root));
-    KP_TRY(index_group(&x, &root, ""));
+    if (k->h5 != NULL)
+        KP_TRY(index_file(&x, k->h5));
+    for (int i = 0; i < k->n_shards; i++)
+        KP_TRY(index_file(&x, k->shards[i].h5));
+    for (int i = 0; i < k->n_arrays; i++)
+        if (!is_ignored(k->arrays[i].path))
+            KP_TRY(add_entry(&x, k->arrays[i].path, &k->arrays[i].place, true));
     if (x.n > 0)
         qsort(x.entries, (size_t)x.n, sizeof *x.entries, by_path);
     k->entries = x.entries;
     k->n_entries = x.n;
-    return 0;
+    return check_unique(&x);
 }
 
 /* The first entry whose path is not before `path`. */
@@ -124,7 +149,7 @@ static kp_entry *entry_at(const kp_keras *k, const char *path, bool dataset)
     for (int i = lower_bound(k, path); i < k->n_entries; i++) {
         if (strcmp(k->entries[i].path, path) != 0)
             return NULL;
-        if (dataset ? k->entries[i].object.is_dataset : k->entries[i].object.is_group)
+        if (k->entries[i].is_dataset == dataset)
             return &k->entries[i];
     }
     return NULL;
@@ -205,7 +230,7 @@ static int numbers_with_data(kp_keras *k, const char *prefix, const char *snake,
          i++) {
         const char *name = k->entries[i].path + skip;
         int number = suffix_of(name, strcspn(name, "/"), snake);
-        if (!k->entries[i].object.is_dataset || number < 0)
+        if (!k->entries[i].is_dataset || number < 0)
             continue;
         bool known = false;
         for (int j = n - 1; j >= 0 && !known; j--)
@@ -313,7 +338,7 @@ static bool has_data(const kp_keras *k, const char *prefix)
 {
     for (int i = lower_bound(k, prefix); i < k->n_entries && has_prefix(k->entries[i].path, prefix);
          i++)
-        if (k->entries[i].object.is_dataset)
+        if (k->entries[i].is_dataset)
             return true;
     return false;
 }
@@ -348,8 +373,8 @@ static const char *group_name(kp_keras *k, const char *group)
     char *path = join(k, group, "vars");
     const kp_entry *e = path != NULL ? entry_at(k, path, false) : NULL;
     kp_h5_data d;
-    if (e == NULL || kp_h5_attr_read(k->h5, &e->object, "name", &d) != 0 || d.strings == NULL ||
-        d.count != 1)
+    if (e == NULL || kp_h5_attr_read(e->place.h5, &e->place.object, "name", &d) != 0 ||
+        d.strings == NULL || d.count != 1)
         return NULL;
     return d.strings[0];
 }
@@ -394,7 +419,7 @@ static kp_entry *dataset(kp_keras *k, const char *vars, int index)
     return path != NULL ? entry_at(k, path, true) : NULL;
 }
 
-int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_h5_object *out,
+int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_place *out,
                const char **where)
 {
     kp_store *s = l->store;
@@ -417,7 +442,7 @@ int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_h5
         return KP_ENOTFOUND;
     e->used = true;
     *where = e->path;
-    *out = e->object;
+    *out = e->place;
     return 0;
 }
 
@@ -436,7 +461,7 @@ int kp_v3_count(kp_keras *k, const kp_layer *l, const char *sub)
         size_t skip = strlen(vars);
         for (int i = lower_bound(k, vars); i < k->n_entries && has_prefix(k->entries[i].path, vars);
              i++)
-            n += k->entries[i].object.is_dataset && strchr(k->entries[i].path + skip, '/') == NULL;
+            n += k->entries[i].is_dataset && strchr(k->entries[i].path + skip, '/') == NULL;
     }
     return n;
 }
@@ -464,7 +489,7 @@ static int check_layer(void *ctx, kp_layer *l)
          i++) {
         kp_entry *e = &k->entries[i];
         e->covered = true;
-        if (s->asked && e->object.is_dataset && !e->used && !may_stay(k, l))
+        if (s->asked && e->is_dataset && !e->used && !may_stay(k, l))
             return kp_fail(KP_EMODEL,
                            "layer \"%s\" (%s): the file has a variable \"%s\" that this "
                            "layer does not use; config and weights do not belong "
@@ -481,7 +506,7 @@ int kp_v3_check_unused(kp_keras *k)
         const kp_entry *e = &k->entries[i];
         bool of_layer = has_prefix(e->path, "layers/") ||
                         has_prefix(e->path, "_layer_checkpoint_dependencies/");
-        if (e->object.is_dataset && of_layer && !e->covered && !e->used)
+        if (e->is_dataset && of_layer && !e->covered && !e->used)
             return kp_fail(KP_EMODEL,
                            "the file has a variable \"%s\" of a layer that the model "
                            "does not have; config and weights do not belong together",

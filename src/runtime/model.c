@@ -141,7 +141,7 @@ static int open_steps(kp_model *m, const char *path, const kp_model_options *opt
     m->info.threads = opt->threads > 0 ? opt->threads : kp_machine_get()->usable_cores;
     m->asked_batch = opt->max_batch;
     KP_TRY(kp_arena_new(&m->mem, 0));
-    KP_TRY(kp_keras_open(&m->keras, path));
+    KP_TRY(kp_keras_open(&m->keras, path, opt->architecture));
     KP_TRY(kp_lower(m->keras, m->mem, &m->low));
     KP_TRY(fill_info(m, path));
     KP_TRY(pick_scaling(m, opt->preprocess));

@@ -169,7 +169,6 @@ def test_no_space_for_an_array_of_known_size(kpredict, tmp_path):
     (["--output", "none"], "classes"),
     (["--resume"], "--resume"),
     (["--trace", "t.json"], "--trace"),
-    (["--architecture", "a.json"], "--architecture"),
     (["--plugin", "p.so"], "--plugin"),
     (["--precision", "int8"], "int8"),
     (["--preprocess", "python:m:f"], "python:"),

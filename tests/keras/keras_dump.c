@@ -146,7 +146,7 @@ int main(int argc, char **argv)
         return 2;
     double start = kp_now_s();
     kp_keras *k;
-    if (kp_keras_open(&k, argv[1]) != 0) {
+    if (kp_keras_open(&k, argv[1], NULL) != 0) {
         printf("error: %s\n", kp_errmsg());
         return 1;
     }

@@ -59,7 +59,7 @@ static int try_bytes(const void *bytes, size_t size)
 {
     const char *path = archive_file("bad", bytes, size);
     kp_keras *k = NULL;
-    int status = kp_keras_open(&k, path);
+    int status = kp_keras_open(&k, path, NULL);
     const kp_layers *m = status == 0 ? kp_keras_root(k)->model : NULL;
     for (int i = 0; m != NULL && i < m->n_layers; i++)
         for (int j = 0; j < kp_keras_weight_count(k, m->layers[i], "") && status == 0; j++) {
@@ -236,7 +236,7 @@ static void python_numbers(void **state)
     archive_write(&zip, members, 2);
     const char *path = archive_file("numbers", zip.data, zip.len);
     kp_keras *k;
-    if (kp_keras_open(&k, path) != 0)
+    if (kp_keras_open(&k, path, NULL) != 0)
         fail_msg("%s", kp_errmsg());
     const kp_layers *m = kp_keras_root(k)->model;
     double x;
@@ -305,17 +305,17 @@ static void folders_and_missing(void **state)
 {
     (void)state;
     kp_keras *k;
-    assert_int_equal(kp_keras_open(&k, "/no/such/model.keras"), KP_EIO);
+    assert_int_equal(kp_keras_open(&k, "/no/such/model.keras", NULL), KP_EIO);
     assert_null(k);
     assert_non_null(strstr(kp_errmsg(), "/no/such/model.keras"));
-    expect(kp_keras_open(&k, MODELS), "a folder, not a model file", "folder");
+    expect(kp_keras_open(&k, MODELS, NULL), "a folder, not a model file", "folder");
     char folder[] = KP_BUILD_DIR "/tests/keras_savedXXXXXX", file[256];
     assert_non_null(mkdtemp(folder));
     snprintf(file, sizeof file, "%s/saved_model.pb", folder);
     FILE *f = fopen(file, "w");
     assert_non_null(f);
     fclose(f);
-    expect(kp_keras_open(&k, folder), "SavedModel folder", "saved");
+    expect(kp_keras_open(&k, folder, NULL), "SavedModel folder", "saved");
     unlink(file);
     rmdir(folder);
 }
@@ -340,7 +340,7 @@ static void unpacked_folder(void **state)
         fclose(f);
     }
     kp_keras *k;
-    if (kp_keras_open(&k, folder) != 0)
+    if (kp_keras_open(&k, folder, NULL) != 0)
         fail_msg("%s", kp_errmsg());
     assert_string_equal(kp_keras_version(k), "3.15.1");
     kp_weight w;

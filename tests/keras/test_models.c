@@ -15,7 +15,7 @@ static kp_keras *open_model(const char *file)
     char path[512];
     snprintf(path, sizeof path, "%s%s", MODELS, file);
     kp_keras *k = NULL;
-    if (kp_keras_open(&k, path) != 0)
+    if (kp_keras_open(&k, path, NULL) != 0)
         fail_msg("%s: %s", file, kp_errmsg());
     return k;
 }

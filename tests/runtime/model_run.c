@@ -1,4 +1,5 @@
-/* model_run MODEL [--backend B] [--threads N] [--batch N] [--preprocess P] in.npy... -o PREFIX
+/* model_run MODEL [--backend B] [--threads N] [--batch N] [--preprocess P] [--architecture F]
+ *           in.npy... -o PREFIX
  * Predicts the arrays and writes PREFIX.<i>.npy: the parity tests' way to the engine. */
 #include "runtime/npy.h"
 
@@ -18,7 +19,7 @@ typedef struct request {
 static int usage(void)
 {
     fprintf(stderr, "usage: model_run MODEL [--backend ref|cpu] [--threads N] [--batch N] "
-                    "[--preprocess P] in.npy... -o out_prefix\n");
+                    "[--preprocess P] [--architecture F] in.npy... -o out_prefix\n");
     return 2;
 }
 
@@ -46,6 +47,8 @@ static bool parse(int argc, char **argv, request *r)
             r->options.max_batch = atoll(value);
         else if (strcmp(argv[i - 1], "--preprocess") == 0)
             r->options.preprocess = value;
+        else if (strcmp(argv[i - 1], "--architecture") == 0)
+            r->options.architecture = value;
         else if (strcmp(argv[i - 1], "-o") == 0)
             r->prefix = value;
         else

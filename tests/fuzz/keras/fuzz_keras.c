@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     kp_keras *k;
-    if (kp_keras_open(&k, path) == 0) {
+    if (kp_keras_open(&k, path, NULL) == 0) {
         walk(k, kp_keras_root(k));
         kp_keras_check_unused(k);
         kp_keras_close(&k);
