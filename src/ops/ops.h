@@ -15,6 +15,7 @@
 
 #include "graph/graph.h"
 
+#include "ops/fft.h"
 #include "ops/scan.h"
 
 #endif
