@@ -163,6 +163,15 @@ int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, 
 /* ---- preprocessing.c ---- */
 int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);
 
+/* ---- linalg.c ---- */
+typedef struct kp_lw_norm {
+    bool has_order, keepdims;
+    double order;
+    const char *word; /* "fro", "nuc"; NULL: order */
+} kp_lw_norm;
+/* The norm of x over config "axis": one axis, or rows and columns. */
+int kp_lw_norm_of(kp_lw *w, const kp_layer *l, const kp_lw_norm *norm, kp_value *x, kp_value **out);
+
 /* ---- merge.c ---- */
 int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **out);
 
@@ -198,6 +207,7 @@ extern const kp_lw_entry kp_lw_reshape_layers[];
 extern const kp_lw_entry kp_lw_scale_layers[];
 extern const kp_lw_entry kp_lw_wrapper_layers[];
 extern const kp_lw_entry kp_lw_fourier_operations[];
+extern const kp_lw_entry kp_lw_linalg_operations[];
 extern const kp_lw_entry kp_lw_ops_operations[];
 
 #endif

@@ -11,6 +11,7 @@ static const kp_lw_entry *const layers[] = {
 
 static const kp_lw_entry *const operations[] = {
     kp_lw_fourier_operations,
+    kp_lw_linalg_operations,
     kp_lw_ops_operations,
 };
 

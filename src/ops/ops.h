@@ -16,6 +16,7 @@
 #include "graph/graph.h"
 
 #include "ops/fft.h"
+#include "ops/linalg.h"
 #include "ops/scan.h"
 
 #endif
