@@ -10,7 +10,7 @@ NORANDOM = setarch $(shell uname -m) -R
 # What a build prints: problems only.
 QUIET = $(if $(filter Ninja,$(GENERATOR)),-- --quiet)
 
-.PHONY: all products deps demo check check-long asan tsan fuzz bench fmt lint install clean
+.PHONY: all products deps demo check check-long asan tsan fuzz bench coverage fmt lint install clean
 
 all: $(BUILD)/build.ninja
 	@$(CMAKE) --build $(BUILD) $(QUIET)
@@ -64,6 +64,13 @@ bench: all ## tables under bench/results/
 	@tools/make_venv
 	@.venv/bin/pip install -q --disable-pip-version-check -r tools/requirements-bench.txt
 	@$(PYTHON) bench/run_all.py --build $(BUILD)
+
+coverage: all ## docs/coverage.md: every class with the number of random cases and the worst error
+	@cmake -S . -B $(BUILD) -G $(GENERATOR) -DKP_TESTS=ON >/dev/null && cmake --build $(BUILD) $(QUIET)
+	@rm -f $(BUILD)/cases.jsonl
+	-@KP_CASE_RESULTS=$(abspath $(BUILD))/cases.jsonl KP_BUILD_DIR=$(BUILD) TF_CPP_MIN_LOG_LEVEL=3 \
+	  $(PYTHON) -m pytest -q --disable-warnings -p no:cacheprovider tests/parity/test_parity_cases.py
+	@$(PYTHON) tools/coverage $(BUILD)/cases.jsonl
 
 fmt:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

@@ -126,7 +126,8 @@ typedef enum kp_resize_kind {
 } kp_resize_kind;
 
 /* Window of a convolution or pooling. SAME depends on the input size (Keras: extra goes to the
- * end); kp_graph_infer_node fills pad_before/pad_after whenever the sizes are known. Of a
+ * end); kp_graph_infer_node fills pad_before/pad_after whenever the sizes are known. They are
+ * negative where a pooling in 3 dimensions leaves out cells at the edges. Of a
  * transposed convolution they are what is cut off the full scatter of (i-1)*stride + extent cells,
  * whatever the size; pad_after may be negative there: cells that only get the bias are added. */
 typedef struct kp_window {

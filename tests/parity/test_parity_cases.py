@@ -1,9 +1,11 @@
 """Every registered case (tests/parity/cases) on ref and cpu against the real Keras.
 
 KP_CASE_SEEDS: how many seeds a case (default 6); KP_SEED: added to each, so that other configurations
-are drawn (check-long takes the day). One process of model_run per case and backend.
+are drawn (check-long takes the day). One process of model_run per case and backend. KP_CASE_RESULTS:
+a file to which each case adds a line (tools/coverage makes the table of them).
 """
 
+import json
 import os
 import time
 import zlib
@@ -11,7 +13,7 @@ import zlib
 import pytest
 from parity_kit import execute, keras, np, reference
 
-from cases import Expect, load
+from cases import REFUSED, Expect, load
 
 SEEDS = int(os.environ.get("KP_CASE_SEEDS", "6"))
 BASE = int(os.environ.get("KP_SEED", time.time() // 86400 if "KP_LONG" in os.environ else 0))
@@ -30,7 +32,14 @@ def check(got, want, expect):
     error = np.where(same, 0, np.abs(np.where(same, 0, g) - np.where(same, 0, w)))
     limit = expect.atol + expect.rtol * np.abs(np.where(np.isfinite(w), w, 0))
     assert (error <= limit).all(), f"off by {error.max():.3g}, {np.max(error / limit):.3g} of the limit"
-    return float(np.max(error / limit, initial=0))
+    scale = expect.atol / expect.rtol + np.abs(np.where(np.isfinite(w), w, 0))
+    return float(np.max(error / scale, initial=0))
+
+
+def note(kind, name, seed, worst):
+    if "KP_CASE_RESULTS" in os.environ:
+        with open(os.environ["KP_CASE_RESULTS"], "a") as f:
+            f.write(json.dumps([kind, name, BASE + seed, worst]) + "\n")
 
 
 def as_text(a):
@@ -52,12 +61,23 @@ def test_case(kind, name, seed, tmp_path):
                                             for l in model.operations][:12])
     want = expect.outputs if expect.outputs is not None else reference(model, inputs)
     want = [as_text(np.asarray(w)) for w in want]
+    worst = 0.0
     for fmt in expect.formats:
         path = tmp_path / f"m.{fmt}"
         model.save(path)
         ref = execute(path, inputs, tmp_path, "ref")
         cpu = execute(path, inputs, tmp_path, "cpu")
         for r, c, w in zip(ref, cpu, want, strict=True):
-            check(as_text(r), w, expect)
-            check(as_text(c), w, expect)
+            worst = max(worst, check(as_text(r), w, expect), check(as_text(c), w, expect))
+    note(kind, name, seed, worst)
     keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("kind,name", sorted(REFUSED), ids=lambda v: str(v))
+def test_refused(kind, name, tmp_path):
+    path = tmp_path / "m.keras"
+    REFUSED[(kind, name)][0](path, np.random.default_rng(zlib.crc32(name.encode())))
+    with pytest.raises(RuntimeError) as error:
+        execute(path, [np.zeros((1, 4), "float32")], tmp_path, "cpu")
+    print(error.value)
+    assert name in str(error.value)

@@ -16,6 +16,7 @@ import pathlib
 import pkgutil
 
 REGISTRY = {}  # (kind, name) -> function
+REFUSED = {}  # (kind, name) -> (function, reason): what cannot be run, and must be refused in words
 
 
 @dataclasses.dataclass
@@ -34,8 +35,17 @@ def case(name, kind="layer"):
     return register
 
 
+def refused(name, reason, kind="layer"):
+    """Over `def f(path, rng)`: writes a file that holds one; its refusal must name it or the layer."""
+    def register(fn):
+        assert (kind, name) not in REFUSED, f"two refusals named {kind} {name}"
+        REFUSED[(kind, name)] = (fn, reason)
+        return fn
+    return register
+
+
 def load():
-    """Imports every module of this folder; gives the registry."""
+    """Imports every module of this folder; gives the registry of what runs."""
     for m in pkgutil.iter_modules([str(pathlib.Path(__file__).parent)]):
         importlib.import_module(f"{__name__}.{m.name}")
     return REGISTRY
