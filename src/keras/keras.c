@@ -90,8 +90,7 @@ const char *kp_keras_backend(const kp_keras *k)
 
 /* ---- weights ---- */
 
-/* The layer that has the data of one that occurs twice. */
-static const kp_layer *holder(const kp_layer *l)
+const kp_layer *kp_keras_same(const kp_layer *l)
 {
     const kp_layer *twin = ((const kp_store *)l->store)->twin;
     return twin != NULL ? twin : l;
@@ -172,7 +171,7 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
                     const char *name, int ndim, const int64_t *shape, kp_weight *out)
 {
     memset(out, 0, sizeof *out);
-    const kp_layer *l = holder(layer);
+    const kp_layer *l = kp_keras_same(layer);
     kp_place place;
     ((kp_store *)l->store)->asked = true;
     int status = find(k, l, sub, index, name, &place, &out->where);
@@ -192,7 +191,7 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
 
 int kp_keras_weight_count(kp_keras *k, const kp_layer *layer, const char *sub)
 {
-    const kp_layer *l = holder(layer);
+    const kp_layer *l = kp_keras_same(layer);
     return k->format == KP_FORMAT_LEGACY_H5 ? kp_legacy_count(k, l, sub) : kp_v3_count(k, l, sub);
 }
 

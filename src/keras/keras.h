@@ -142,6 +142,14 @@ int kp_keras_weight_count(kp_keras *k, const kp_layer *layer, const char *sub);
  * not have their checksum (for large ones computed beside the lowering, by a thread of its own). */
 int kp_keras_check_unused(kp_keras *k);
 
+/* The first of the layers in the file that are one and the same object, which l belongs to. */
+const kp_layer *kp_keras_same(const kp_layer *l);
+
+/* The object (class_name, config) of the optimizer that loading the model makes, and whether Keras
+ * makes its variables for the model's weights then (it does not for legacy files). *out NULL: the
+ * model is not compiled. Lives as long as k. */
+int kp_keras_optimizer(kp_keras *k, const json_t **out, bool *of_weights);
+
 /* Typed access to config with Keras' defaults; wrong types are KP_EMODEL naming layer and key.
  * A missing key or null gives the default. */
 int kp_cfg_int(const kp_layer *l, const char *key, int64_t dflt, int64_t *out);

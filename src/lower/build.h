@@ -12,9 +12,10 @@
 /* A weight that is in the graph already: a layer that is called again uses the same constant. */
 typedef struct kp_lw_weight {
     struct kp_lw_weight *next;
-    const char *sub;
     int index;
     kp_value *value;
+    kp_lowered_variable info;
+    struct kp_lw_weight *newer; /* of all layers, in the order of creation */
 } kp_lw_weight;
 
 /* What is known of a layer; found by its address. */
@@ -22,7 +23,9 @@ typedef struct kp_lw_record {
     const kp_layer *layer;
     kp_lowered_layer info;
     kp_lw_weight *weights;
-    int order; /* of the first call; -1: never called */
+    int order;   /* of the first call; -1: never called */
+    int summed;  /* the sum that counted it last */
+    bool at_own; /* a model whose layers' shapes at its own inputs are known */
 } kp_lw_record;
 
 typedef struct kp_lw {
@@ -31,12 +34,16 @@ typedef struct kp_lw {
     kp_arena *mem;
     int major;            /* of the Keras that wrote the file */
     bool training;        /* inside a model that is called with training=True */
+    bool keras_shapes;    /* as in kp_lower_options */
+    bool silent;          /* nothing is recorded: the layers' shapes are not Keras' own */
+    int64_t fixed_batch;  /* of the model that is lowered now */
     int depth;            /* of nested models */
     const char *name;     /* of the nodes that are added now: the layer's path */
     kp_lw_record *record; /* of the layer that is lowered now */
     kp_lw_record *slots;  /* hash table over layers, n_slots a power of two */
     size_t n_slots;
     int n_called;
+    kp_lw_weight *oldest, *newest;
 } kp_lw;
 
 /* What a call gives: its tensors in flat order, and the mask of each (NULL: it has none). */
@@ -97,6 +104,10 @@ int kp_lw_model(kp_lw *w, const kp_layer *layer, const kp_lw_result *in, kp_lw_r
 int kp_lw_outputs(kp_lw *w, const kp_lw_call *c, int n, kp_value ***out);
 int kp_lw_result_new(kp_lw *w, int n, kp_lw_result *out);
 kp_lw_record *kp_lw_record_of(kp_lw *w, const kp_layer *layer);
+/* A graph input for input j of the model. */
+int kp_lw_model_input(kp_lw *w, const kp_layers *m, int j, kp_port *port, kp_value **out);
+/* The batch size that an InputLayer fixes; 0: none. */
+int64_t kp_lw_fixed_batch(const kp_layer *l);
 
 /* ---- args.c ---- */
 /* All tensors of a call's arguments: positional ones first, lists in order. */

@@ -199,6 +199,15 @@ static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value *y,
     return kp_lw_binary(w, KP_BIN_ADD, y, bias, out);
 }
 
+/* Keras takes a size that output_shape leaves open as not known, though the input's is. */
+static void open_sizes(kp_lw *w, const kp_layer *l, kp_value *y)
+{
+    const json_t *sizes = json_object_get(l->config, "output_shape");
+    for (int i = 1; w->keras_shapes && i < y->ndim; i++)
+        if (json_is_null(json_array_get(sizes, (size_t)i - 1)))
+            y->shape[i] = kp_graph_new_symbol(w->g);
+}
+
 static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *equation;
@@ -216,7 +225,9 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY((e.shared.n > 0 ? as_matmul : as_dense)(w, &e, x, kernel, &order, &y));
     KP_TRY(arrange(w, &order, &e.out, y, &y));
     KP_TRY(add_bias(w, c, &e, y, &y));
-    return kp_lw_activation(w, c->layer, "activation", y, out);
+    KP_TRY(kp_lw_activation(w, c->layer, "activation", y, out));
+    open_sizes(w, c->layer, *out);
+    return 0;
 }
 
 const kp_lw_entry kp_lw_einsum_layers[] = {

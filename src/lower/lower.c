@@ -61,7 +61,7 @@ static int input_shape(const kp_layer *l, kp_port *port)
     return 0;
 }
 
-static int64_t fixed_batch(const kp_layer *l)
+int64_t kp_lw_fixed_batch(const kp_layer *l)
 {
     const json_t *v = json_object_get(l->config, "batch_shape");
     const json_t *size = json_array_get(v ? v : json_object_get(l->config, "batch_input_shape"), 0);
@@ -87,6 +87,14 @@ static int add_input(kp_lw *w, const kp_layer *l, kp_port *port, kp_value **out)
     return kp_graph_add_input(w->g, port->name, port->dtype, port->shape, port->ndim, out);
 }
 
+int kp_lw_model_input(kp_lw *w, const kp_layers *m, int j, kp_port *port, kp_value **out)
+{
+    int call = m->flat_inputs[j].call;
+    if (call < 0 || call >= m->n_calls)
+        return kp_fail(KP_EMODEL, "input %d of the model does not exist", j);
+    return add_input(w, m->calls[call].layer, port, out);
+}
+
 static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_lw_result *in)
 {
     out->n_inputs = m->n_inputs;
@@ -95,12 +103,10 @@ static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_lw_resul
         return KP_ENOMEM;
     KP_TRY(kp_lw_result_new(w, m->n_inputs, in));
     for (int j = 0; j < m->n_inputs; j++) {
-        int call = m->flat_inputs[j].call;
-        if (call < 0 || call >= m->n_calls)
-            return kp_fail(KP_EMODEL, "input %d of the model does not exist", j);
-        KP_TRY(add_input(w, m->calls[call].layer, &out->inputs[j], &in->values[j]));
-        out->fixed_batch = fixed_batch(m->calls[call].layer);
+        KP_TRY(kp_lw_model_input(w, m, j, &out->inputs[j], &in->values[j]));
+        out->fixed_batch = kp_lw_fixed_batch(m->calls[m->flat_inputs[j].call].layer);
     }
+    w->fixed_batch = out->fixed_batch;
     return 0;
 }
 
@@ -141,21 +147,41 @@ static bool is_softmax(const kp_value *v)
 
 /* ---- records for summary ---- */
 
-static void sum_model(kp_lw *w, const kp_layer *l)
+/* Adds what the layer and those inside it hold to sum: each once, also one that several models
+ * share. Whether a variable is trainable is said by the layer that has it, not by the models
+ * around. */
+static void add_up(kp_lw *w, const kp_layer *l, int number, kp_lowered_layer *sum)
 {
-    kp_lowered_layer *sum = &kp_lw_record_of(w, l)->info;
+    kp_lw_record *r = kp_lw_record_of(w, kp_keras_same(l));
+    if (r->summed == number)
+        return;
+    r->summed = number;
+    for (int i = 0; l->model && i < l->model->n_layers; i++)
+        add_up(w, l->model->layers[i], number, sum);
+    if (l->model)
+        return;
+    const kp_lowered_layer *info = &kp_lw_record_of(w, l)->info;
+    sum->n_params += info->n_params;
+    sum->param_bytes += info->param_bytes;
+    if (!l->trainable)
+        return;
+    sum->n_trainable += info->n_trainable;
+    sum->trainable_bytes += info->trainable_bytes;
+}
+
+static void sum_model(kp_lw *w, const kp_layer *l, int depth, int *number)
+{
     for (int i = 0; i < l->model->n_layers; i++) {
         const kp_layer *child = l->model->layers[i];
-        kp_lowered_layer *info = &kp_lw_record_of(w, child)->info;
-        info->depth = sum->depth + 1;
+        kp_lowered_layer sum = {0}, *info = &kp_lw_record_of(w, child)->info;
+        add_up(w, child, ++*number, &sum);
+        info->depth = depth;
+        info->n_params = sum.n_params;
+        info->n_trainable = sum.n_trainable;
+        info->param_bytes = sum.param_bytes;
+        info->trainable_bytes = sum.trainable_bytes;
         if (child->model)
-            sum_model(w, child);
-        if (!child->trainable)
-            info->n_trainable = 0, info->trainable_bytes = 0;
-        sum->n_params += info->n_params;
-        sum->param_bytes += info->param_bytes;
-        sum->n_trainable += info->n_trainable;
-        sum->trainable_bytes += info->trainable_bytes;
+            sum_model(w, child, depth + 1, number);
     }
 }
 
@@ -169,15 +195,46 @@ static void list_layers(kp_lw *w, const kp_layer *l, kp_lowered *out)
     }
 }
 
+/* A wrapper speaks for the layer inside it. */
+static bool is_trainable(const kp_layer *l)
+{
+    for (; l && !l->model; l = l->parent)
+        if (!l->trainable)
+            return false;
+    return true;
+}
+
+static int list_variables(kp_lw *w, kp_lowered *out)
+{
+    size_t n = 0;
+    for (const kp_lw_weight *e = w->oldest; e; e = e->newer)
+        n++;
+    out->variables = kp_arena_array(w->mem, n + 1, sizeof *out->variables);
+    if (!out->variables)
+        return KP_ENOMEM;
+    for (const kp_lw_weight *e = w->oldest; e; e = e->newer) {
+        kp_lowered_variable *v = &out->variables[out->n_variables];
+        if (kp_keras_same(e->info.layer) != e->info.layer)
+            continue;
+        *v = e->info;
+        v->trainable = v->trainable && is_trainable(v->layer);
+        out->n_variables++;
+    }
+    return 0;
+}
+
 static int add_records(kp_lw *w, const kp_layer *root, kp_lowered *out)
 {
-    kp_lw_record_of(w, root)->info.depth = -1;
-    sum_model(w, root);
+    int number = 1;
+    add_up(w, root, number, &out->total);
+    if (!root->trainable)
+        out->total.n_trainable = 0, out->total.trainable_bytes = 0;
+    sum_model(w, root, 0, &number);
     out->layers = kp_arena_array(w->mem, count_layers(root), sizeof *out->layers);
     if (!out->layers)
         return KP_ENOMEM;
     list_layers(w, root, out);
-    return 0;
+    return list_variables(w, out);
 }
 
 /* ---- all of it ---- */
@@ -195,9 +252,11 @@ static int lower_root(kp_lw *w, const kp_layer *root, kp_lowered *out)
     return add_records(w, root, out);
 }
 
-int kp_lower(kp_keras *k, kp_arena *mem, kp_lowered *out)
+int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
 {
     kp_lw w = {.k = k, .mem = mem, .major = kp_keras_major(k)};
+    if (opt)
+        w.keras_shapes = opt->keras_shapes;
     *out = (kp_lowered){0};
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)

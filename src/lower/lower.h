@@ -19,8 +19,17 @@ typedef struct kp_lowered_layer {
     size_t param_bytes, trainable_bytes; /* in the variables' types */
     int n_outputs;
     kp_value **outputs;      /* of the last call, as Keras' summary shows them */
+    int64_t fixed_batch;     /* that the InputLayers of the model around it fix; 0: none */
     int first_node, n_nodes; /* the nodes that the first call added */
 } kp_lowered_layer;
+
+/* A variable that a layer asked for, as the file has it. */
+typedef struct kp_lowered_variable {
+    const kp_layer *layer;
+    const char *sub, *name; /* below the layer, as kp_keras_weight takes them */
+    bool trainable;
+    kp_weight weight;
+} kp_lowered_variable;
 
 typedef struct kp_lowered {
     kp_graph *graph; /* before passes */
@@ -30,12 +39,22 @@ typedef struct kp_lowered {
     int n_outputs;
     kp_lowered_layer *layers; /* every layer of every nested model, each once, parents first */
     int n_layers;
+    kp_lowered_layer total; /* params and bytes of all */
+    kp_lowered_variable
+        *variables; /* in the order of creation; one that several layers are, once */
+    int n_variables;
     int64_t fixed_batch; /* the batch size that the file's InputLayers fix; 0: none */
     bool softmax_output;
     const char *preprocess; /* "none", "tf", "torch", "caffe" by name and layers */
 } kp_lowered;
 
-int kp_lower(kp_keras *k, kp_arena *mem, kp_lowered *out);
+typedef struct kp_lower_options {
+    bool keras_shapes; /* for summary: the shapes that Keras' layers know, with nested models at
+                          their own inputs' shapes; not to be run */
+} kp_lower_options;
+
+/* opt may be NULL. */
+int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out);
 /* Frees the graph; the rest lies in mem. */
 void kp_lowered_fini(kp_lowered *l);
 

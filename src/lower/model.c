@@ -123,6 +123,49 @@ static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, cons
     return 0;
 }
 
+/* A Sequential that got its shape from its call says none itself. */
+static bool has_own_shapes(const kp_layers *m)
+{
+    for (int j = 0; j < m->n_inputs; j++) {
+        int call = m->flat_inputs[j].call;
+        if (call < 0 || call >= m->n_calls ||
+            !json_is_array(json_object_get(m->calls[call].layer->config, "batch_shape")))
+            return false;
+    }
+    return true;
+}
+
+static int lower_at_own_shapes(kp_lw *w, const kp_layer *l)
+{
+    const kp_layers *m = l->model;
+    kp_lw_result in, out;
+    KP_TRY(kp_lw_result_new(w, m->n_inputs, &in));
+    for (int j = 0; j < m->n_inputs; j++) {
+        kp_port port;
+        KP_TRY(kp_lw_model_input(w, m, j, &port, &in.values[j]));
+        w->fixed_batch = kp_lw_fixed_batch(m->calls[m->flat_inputs[j].call].layer);
+    }
+    return kp_lw_model(w, l, &in, &out);
+}
+
+/* Keras' summary shows the layers of a nested model at the shapes that the model was made for, not
+ * at those of its calls: they are recorded before the first call, and no call changes them. */
+static int record_at_own_shapes(kp_lw *w, const kp_layer *l)
+{
+    kp_lw_record *r = kp_lw_record_of(w, l);
+    int64_t batch = w->fixed_batch;
+    if (!w->keras_shapes || !has_own_shapes(l->model))
+        return 0;
+    if (!r->at_own) {
+        r->at_own = true;
+        w->silent = false;
+        KP_TRY(lower_at_own_shapes(w, l));
+        w->fixed_batch = batch;
+    }
+    w->silent = true;
+    return 0;
+}
+
 static int lower_nested(kp_lw *w, const kp_call *call, const kp_lw_result *in, kp_lw_result *out)
 {
     if (in->n != call->layer->model->n_inputs)
@@ -139,7 +182,11 @@ static int lower_nested(kp_lw *w, const kp_call *call, const kp_lw_result *in, k
     if (said >= 0)
         w->training = said == 1;
     w->depth++;
-    int status = kp_lw_model(w, call->layer, in, out);
+    bool silent = w->silent;
+    int status = record_at_own_shapes(w, call->layer);
+    if (status == 0)
+        status = kp_lw_model(w, call->layer, in, out);
+    w->silent = silent;
     w->depth--;
     w->training = training;
     return status;
@@ -148,6 +195,9 @@ static int lower_nested(kp_lw *w, const kp_call *call, const kp_lw_result *in, k
 /* What summary tells about the layer: the first call's nodes, the last call's outputs. */
 static void record_call(kp_lw *w, kp_lw_record *r, int first_node, const kp_lw_result *out)
 {
+    if (w->silent)
+        return;
+    r->info.fixed_batch = w->fixed_batch;
     if (r->order < 0) {
         r->order = w->n_called++;
         r->info.first_node = first_node;

@@ -4,7 +4,7 @@
 static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index)
 {
     for (kp_lw_weight *e = w->record->weights; e; e = e->next)
-        if (e->index == index && strcmp(e->sub, sub) == 0)
+        if (e->index == index && strcmp(e->info.sub, sub) == 0)
             return e;
     return NULL;
 }
@@ -12,8 +12,7 @@ static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index)
 static void count_weight(kp_lw *w, const kp_weight *weight, int64_t count, bool trainable)
 {
     kp_lowered_layer *info = &w->record->info;
-    kp_dtype dtype = weight->dtype;
-    size_t bytes = (size_t)count * kp_dtype_size(dtype);
+    size_t bytes = (size_t)count * kp_dtype_size(weight->dtype);
     info->n_params += count;
     info->param_bytes += bytes;
     if (!trainable)
@@ -37,6 +36,21 @@ static int as_float32(kp_lw *w, const kp_weight *weight, int64_t count, const vo
     return kp_convert(KP_FLOAT32, copy, weight->dtype, weight->data, (size_t)count);
 }
 
+static int keep_weight(kp_lw *w, int index, kp_value *value, const kp_lowered_variable *info)
+{
+    kp_lw_weight *e = kp_arena_alloc(w->mem, sizeof *e);
+    if (!e)
+        return KP_ENOMEM;
+    *e = (kp_lw_weight){w->record->weights, index, value, *info, NULL};
+    w->record->weights = e;
+    if (w->newest)
+        w->newest->newer = e;
+    else
+        w->oldest = e;
+    w->newest = e;
+    return 0;
+}
+
 int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int ndim,
                      const int64_t *stored, int graph_ndim, const int64_t *shape, bool trainable,
                      kp_value **out)
@@ -58,13 +72,9 @@ int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int
         graph_ndim = weight.ndim;
     }
     KP_TRY(kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, graph_ndim, data, out));
-    e = kp_arena_alloc(w->mem, sizeof *e);
-    if (!e)
-        return KP_ENOMEM;
-    *e = (kp_lw_weight){w->record->weights, sub, index, *out};
-    w->record->weights = e;
     count_weight(w, &weight, count, trainable);
-    return 0;
+    return keep_weight(w, index, *out,
+                       &(kp_lowered_variable){w->record->layer, sub, name, trainable, weight});
 }
 
 int kp_lw_vector(kp_lw *w, int index, const char *name, int64_t n, bool trainable, kp_value **out)

@@ -24,6 +24,16 @@ static void json_text(report *r, const char *s)
     kp_buf_json_string(&r->text, s != NULL ? s : "", s != NULL ? strlen(s) : 0);
 }
 
+/* As Python's json writes what is not finite. */
+static void json_number(report *r, const char *key, double x, const char *end)
+{
+    kp_buf_printf(&r->text, "\"%s\": ", key);
+    if (isfinite(x))
+        kp_buf_printf(&r->text, "%.9g%s", x, end);
+    else
+        kp_buf_printf(&r->text, "%s%s", isnan(x) ? "NaN" : x > 0 ? "Infinity" : "-Infinity", end);
+}
+
 static void add_graph(report *r, const char *title, const kp_graph *g, int n_changes)
 {
     kp_buf graph = {0};
@@ -134,44 +144,52 @@ typedef struct stats {
     double min, mean, max;
 } stats;
 
-static int weight_stats(const kp_value *v, stats *s)
+static int weight_stats(const kp_weight *w, stats *s)
 {
     int64_t count;
-    s->min = INFINITY;
-    s->max = -INFINITY;
-    s->mean = 0;
-    if (!kp_shape_count(v->shape, v->ndim, &count))
-        return kp_fail(KP_EINTERNAL, "variable %s: its shape has no size", v->name);
-    size_t elem = kp_dtype_size(v->dtype);
+    s->min = s->mean = s->max = NAN;
+    if (w->dtype == KP_STRING)
+        return 0;
+    if (!kp_shape_count(w->shape, w->ndim, &count))
+        return kp_fail(KP_EINTERNAL, "%s: its shape has no size", w->where);
+    size_t elem = kp_dtype_size(w->dtype);
+    double sum = 0;
     for (int64_t i = 0; i < count; i++) {
         double x;
         KP_TRY(
-            kp_convert(KP_FLOAT64, &x, v->dtype, (const uint8_t *)v->data + (size_t)i * elem, 1));
-        s->min = x < s->min ? x : s->min;
-        s->max = x > s->max ? x : s->max;
-        s->mean += x / (double)count;
+            kp_convert(KP_FLOAT64, &x, w->dtype, (const uint8_t *)w->data + (size_t)i * elem, 1));
+        s->min = i == 0 || x < s->min ? x : s->min;
+        s->max = i == 0 || x > s->max ? x : s->max;
+        sum += x;
     }
+    s->mean = sum / (double)count;
     return 0;
 }
 
-static int add_weight(report *r, const kp_value *v)
+static int add_weight(report *r, const kp_lowered_variable *v)
 {
     stats s;
     char shape[KP_SHAPE_TEXT];
-    KP_TRY(weight_stats(v, &s));
-    kp_shape_text(v->shape, v->ndim, shape, sizeof shape);
+    kp_buf path = {0};
+    KP_TRY(weight_stats(&v->weight, &s));
+    kp_shape_text(v->weight.shape, v->weight.ndim, shape, sizeof shape);
+    kp_buf_printf(&path, "%s/%s%s%s", v->layer->path, v->sub, *v->sub ? "/" : "", v->name);
     list_next(r);
     if (r->json) {
         kp_buf_puts(&r->text, "{\"name\": ");
-        json_text(r, v->name);
-        kp_buf_printf(&r->text,
-                      ", \"shape\": \"%s\", \"dtype\": \"%s\", \"min\": %.9g, \"mean\": "
-                      "%.9g, \"max\": %.9g}",
-                      shape, kp_dtype_name(v->dtype), s.min, s.mean, s.max);
+        json_text(r, path.data);
+        kp_buf_printf(&r->text, ", \"shape\": \"%s\", \"dtype\": \"%s\", \"trainable\": %s, ",
+                      shape, kp_dtype_name(v->weight.dtype), v->trainable ? "true" : "false");
+        json_number(r, "min", s.min, ", ");
+        json_number(r, "mean", s.mean, ", ");
+        json_number(r, "max", s.max, "}");
     } else {
-        kp_buf_printf(&r->text, "%-44s %-20s %-8s min %.6g  mean %.6g  max %.6g\n", v->name, shape,
-                      kp_dtype_name(v->dtype), s.min, s.mean, s.max);
+        kp_buf_printf(&r->text, "%-44s %-20s %-8s min %.6g  mean %.6g  max %.6g\n",
+                      path.data ? path.data : "", shape, kp_dtype_name(v->weight.dtype), s.min,
+                      s.mean, s.max);
     }
+    r->text.failed = r->text.failed || path.failed;
+    kp_buf_free(&path);
     return 0;
 }
 
@@ -179,11 +197,8 @@ static int add_weights(kp_model *m, report *r)
 {
     r->first = true;
     kp_buf_puts(&r->text, r->json ? ",\n \"weights\": [" : "== weights\n");
-    for (int i = 0; i < m->low.graph->n_values; i++) {
-        const kp_value *v = m->low.graph->values[i];
-        if (v->data != NULL && v->name != NULL)
-            KP_TRY(add_weight(r, v));
-    }
+    for (int i = 0; i < m->low.n_variables; i++)
+        KP_TRY(add_weight(r, &m->low.variables[i]));
     kp_buf_puts(&r->text, r->json ? "]" : "\n");
     return 0;
 }
@@ -213,6 +228,20 @@ int kp_model_inspect(kp_model *m, const kp_inspect_options *opt, char **text)
     return 0;
 }
 
+/* Keras' shapes may know less than the graph that runs. */
+static int summarise(kp_model *m, const kp_summary_options *opt, kp_buf *out)
+{
+    kp_lowered low = {0};
+    kp_arena *mem = NULL;
+    KP_TRY(kp_arena_new(&mem, 0));
+    int rc = kp_lower(m->keras, mem, &(kp_lower_options){.keras_shapes = true}, &low);
+    if (rc == 0)
+        rc = kp_summary_text(&low, m->keras, opt, out);
+    kp_lowered_fini(&low);
+    kp_arena_free(&mem);
+    return rc;
+}
+
 int kp_model_summary(kp_model *m, const kp_summary_options *opt, char **text)
 {
     kp_summary_options options = {.struct_size = sizeof options};
@@ -223,7 +252,7 @@ int kp_model_summary(kp_model *m, const kp_summary_options *opt, char **text)
     if (opt != NULL)
         memcpy(&options, opt,
                opt->struct_size < sizeof options ? opt->struct_size : sizeof options);
-    int rc = kp_summary_text(&m->low, m->keras, &options, &out);
+    int rc = summarise(m, &options, &out);
     if (rc == 0 && out.failed)
         rc = kp_fail(KP_ENOMEM, "out of memory while describing the model");
     if (rc != 0) {

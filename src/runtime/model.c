@@ -98,10 +98,7 @@ static int fill_info(kp_model *m, const char *path)
     info->softmax_output = m->low.softmax_output;
     info->preprocess = m->low.preprocess;
     info->backend = m->backend->name;
-    for (int i = 0; i < m->low.n_layers; i++) {
-        if (m->low.layers[i].depth == 0)
-            info->n_params += m->low.layers[i].n_params;
-    }
+    info->n_params = m->low.total.n_params;
     if (info->n_inputs == 0 || info->n_outputs == 0)
         return kp_fail(KP_EMODEL, "%s: the model has no %s", path,
                        info->n_inputs == 0 ? "input" : "output");
@@ -142,7 +139,7 @@ static int open_steps(kp_model *m, const char *path, const kp_model_options *opt
     m->asked_batch = opt->max_batch;
     KP_TRY(kp_arena_new(&m->mem, 0));
     KP_TRY(kp_keras_open(&m->keras, path, opt->architecture));
-    KP_TRY(kp_lower(m->keras, m->mem, &m->low));
+    KP_TRY(kp_lower(m->keras, m->mem, NULL, &m->low));
     KP_TRY(fill_info(m, path));
     KP_TRY(pick_scaling(m, opt->preprocess));
     return first_variant(m);

@@ -3,6 +3,7 @@
  * wrapping of words and its ellipses are followed here, because scripts compare the text.
  */
 #include "runtime/summary.h"
+#include "runtime/optimizer.h"
 #include "runtime/summary_table.h"
 
 enum { TERMINAL_MARGIN = 4, LINE_MAX_LENGTH = 4096 };
@@ -65,12 +66,12 @@ static void put_commas(kp_buf *out, int64_t n)
     }
 }
 
-static void put_shape(const view *v, kp_buf *out, const kp_value *value)
+static void put_shape(kp_buf *out, const kp_value *value, int64_t fixed_batch)
 {
     kp_buf_puts(out, "(");
     for (int i = 0; i < value->ndim; i++) {
-        int64_t size = i == 0 && value->shape[0] < 0 && v->l->fixed_batch > 0 ? v->l->fixed_batch
-                                                                              : value->shape[i];
+        int64_t size =
+            i == 0 && value->shape[0] < 0 && fixed_batch > 0 ? fixed_batch : value->shape[i];
         kp_buf_puts(out, i > 0 ? ", " : "");
         if (size < 0)
             kp_buf_puts(out, "None");
@@ -80,24 +81,19 @@ static void put_shape(const view *v, kp_buf *out, const kp_value *value)
     kp_buf_puts(out, ")");
 }
 
-/* Several outputs keep the form of the file: a list, or a dict with its keys. */
 static void put_shapes(const view *v, kp_buf *out, const kp_layer *layer)
 {
     const kp_lowered_layer *info = info_of(v, layer);
-    const kp_arg *form = layer->model ? &layer->model->outputs : NULL;
-    bool dict = form && form->kind == KP_ARG_DICT && form->n_items == info->n_outputs;
     if (info->n_outputs == 0)
         kp_buf_puts(out, "?");
     if (info->n_outputs > 1)
-        kp_buf_puts(out, dict ? "{" : "[");
+        kp_buf_puts(out, "[");
     for (int i = 0; i < info->n_outputs; i++) {
         kp_buf_puts(out, i > 0 ? ", " : "");
-        if (dict && info->n_outputs > 1)
-            kp_buf_printf(out, "%s: ", form->keys[i]);
-        put_shape(v, out, info->outputs[i]);
+        put_shape(out, info->outputs[i], info->fixed_batch);
     }
     if (info->n_outputs > 1)
-        kp_buf_puts(out, dict ? "}" : "]");
+        kp_buf_puts(out, "]");
 }
 
 /* Calls of the same layer before this one. */
@@ -233,28 +229,12 @@ static int find_chain(const kp_layers *m, kp_arena *mem, bool *chain)
 
 /* ---- totals ---- */
 
-typedef struct totals {
-    int64_t params, trainable;
-    double bytes, trainable_bytes, flops;
-} totals;
-
-static totals sum_up(const view *v)
+static double count_flops(const view *v)
 {
-    totals t = {0};
-    for (int i = 0; i < v->l->n_layers; i++) {
-        const kp_lowered_layer *info = &v->l->layers[i];
-        if (info->depth != 0)
-            continue;
-        t.params += info->n_params;
-        t.bytes += (double)info->param_bytes;
-        if (!v->root->trainable)
-            continue;
-        t.trainable += info->n_trainable;
-        t.trainable_bytes += (double)info->trainable_bytes;
-    }
+    double flops = 0;
     for (int i = 0; i < v->l->graph->n_nodes; i++)
-        t.flops += kp_node_flops(v->l->graph->nodes[i]);
-    return t;
+        flops += kp_node_flops(v->l->graph->nodes[i]);
+    return flops;
 }
 
 static void put_total(kp_buf *out, const char *what, int64_t n, double bytes)
@@ -268,17 +248,24 @@ static void put_total(kp_buf *out, const char *what, int64_t n, double bytes)
     kp_buf_printf(out, " (%.2f %s)\n", bytes, units[unit]);
 }
 
-static void put_totals(const view *v, kp_buf *out)
+static int put_totals(const view *v, kp_keras *k, kp_buf *out)
 {
-    totals t = sum_up(v);
-    put_total(out, "Total params", t.params, t.bytes);
-    put_total(out, "Trainable params", t.trainable, t.trainable_bytes);
-    put_total(out, "Non-trainable params", t.params - t.trainable, t.bytes - t.trainable_bytes);
+    const kp_lowered_layer *t = &v->l->total;
+    kp_optimizer_size o;
+    KP_TRY(kp_optimizer_measure(v->l, k, &o));
+    put_total(out, "Total params", t->n_params + o.n_params, (double)t->param_bytes + o.bytes);
+    put_total(out, "Trainable params", t->n_trainable, (double)t->trainable_bytes);
+    put_total(out, "Non-trainable params", t->n_params - t->n_trainable,
+              (double)(t->param_bytes - t->trainable_bytes));
+    if (o.is_built)
+        put_total(out, "Optimizer params", o.n_params, o.bytes);
     if (!v->opt->cost)
-        return;
+        return 0;
+    double flops = count_flops(v);
     kp_buf_puts(out, " FLOPs for one row: ");
-    put_commas(out, (int64_t)t.flops);
-    kp_buf_printf(out, " (%.3f G)\n", t.flops / 1e9);
+    put_commas(out, (int64_t)flops);
+    kp_buf_printf(out, " (%.3f G)\n", flops / 1e9);
+    return 0;
 }
 
 /* ---- as JSON ---- */
@@ -319,7 +306,7 @@ static void put_json_layer(const view *v, kp_buf *out, const kp_lowered_layer *i
 
 static void put_json(const view *v, kp_buf *out)
 {
-    totals t = sum_up(v);
+    const kp_lowered_layer *t = &v->l->total;
     bool first = true;
     kp_buf_puts(out, "{\"name\":");
     put_json_string(out, v->root->name);
@@ -334,15 +321,15 @@ static void put_json(const view *v, kp_buf *out)
         first = false;
     }
     kp_buf_printf(out, "],\"params\":%lld,\"trainable_params\":%lld,\"bytes\":%.0f",
-                  (long long)t.params, (long long)t.trainable, t.bytes);
+                  (long long)t->n_params, (long long)t->n_trainable, (double)t->param_bytes);
     if (v->opt->cost)
-        kp_buf_printf(out, ",\"flops\":%.0f", t.flops);
+        kp_buf_printf(out, ",\"flops\":%.0f", count_flops(v));
     kp_buf_puts(out, "}\n");
 }
 
 /* ---- all of it ---- */
 
-static int put_text(view *v, kp_arena *mem, kp_buf *out)
+static int put_text(view *v, kp_keras *k, kp_arena *mem, kp_buf *out)
 {
     int n_rows = 0;
     v->sequential = v->root->model->sequential;
@@ -355,8 +342,7 @@ static int put_text(view *v, kp_arena *mem, kp_buf *out)
     kp_table_rule(&v->table, "┡", "━", "╇", "┩");
     KP_TRY(add_rows(v, v->root->model, 0, &n_rows));
     kp_table_rule(&v->table, "└", "─", "┴", "┘");
-    put_totals(v, out);
-    return 0;
+    return put_totals(v, k, out);
 }
 
 int kp_summary_text(const kp_lowered *l, kp_keras *k, const kp_summary_options *opt, kp_buf *out)
@@ -368,7 +354,7 @@ int kp_summary_text(const kp_lowered *l, kp_keras *k, const kp_summary_options *
     if (opt->json)
         put_json(&v, out);
     else
-        status = put_text(&v, mem, out);
+        status = put_text(&v, k, mem, out);
     kp_arena_free(&mem);
     if (status == 0 && out->failed)
         status = kp_fail(KP_ENOMEM, "out of memory");

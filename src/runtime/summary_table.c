@@ -1,7 +1,7 @@
 /* Drawing a table: widths, wrapping and cutting as the rich library does them. */
 #include "runtime/summary_table.h"
 
-/* ---- text: one cell is one code point ---- */
+/* ---- text: a character takes one cell, two or none ---- */
 
 static size_t char_bytes(const char *s)
 {
@@ -11,12 +11,52 @@ static size_t char_bytes(const char *s)
     return n;
 }
 
+static uint32_t code_point(const char *s)
+{
+    size_t n = char_bytes(s);
+    uint32_t c = (unsigned char)s[0];
+    if (n > 1)
+        c &= 0x7Fu >> n;
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)s[i] & 0x3F);
+    return c;
+}
+
+/* The scripts of East Asia and pictures are wide; marks on the letter before take no room. */
+static int char_cells(const char *s)
+{
+    static const struct {
+        uint32_t first, last;
+        int cells;
+    } ranges[] = {
+        {0x0300, 0x036F, 0},   {0x1100, 0x115F, 2},   {0x200B, 0x200F, 0},   {0x2E80, 0x303E, 2},
+        {0x3041, 0x3247, 2},   {0x3250, 0xA4C6, 2},   {0xA960, 0xA97C, 2},   {0xAC00, 0xD7A3, 2},
+        {0xF900, 0xFAFF, 2},   {0xFE00, 0xFE0F, 0},   {0xFE10, 0xFE19, 2},   {0xFE30, 0xFE6B, 2},
+        {0xFF01, 0xFF60, 2},   {0xFFE0, 0xFFE6, 2},   {0x17000, 0x18DF2, 2}, {0x1F300, 0x1F320, 2},
+        {0x1F400, 0x1F43E, 2}, {0x1F442, 0x1F4FC, 2}, {0x1F5FB, 0x1F64F, 2}, {0x1F680, 0x1F6C5, 2},
+        {0x1F947, 0x1F9FF, 2}, {0x20000, 0x3FFFD, 2}};
+    uint32_t c = code_point(s);
+    for (size_t i = 0; c >= 0x0300 && i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return ranges[i].cells;
+    return 1;
+}
+
 static int cells(const char *s, const char *end)
 {
     int n = 0;
     for (; s < end; s += char_bytes(s))
-        n++;
+        n += char_cells(s);
     return n;
+}
+
+/* As much of s to end as fits; *rest: cells that stay empty because a wide one does not. */
+static const char *fit(const char *s, const char *end, int width, int *rest)
+{
+    for (; s < end && char_cells(s) <= width; s += char_bytes(s))
+        width -= char_cells(s);
+    *rest = width;
+    return s;
 }
 
 /* Past the word at s, with the spaces before and after it. */
@@ -58,17 +98,16 @@ static void draw_line(kp_buf *out, const char *s, const char *end, int width, kp
 {
     while (end > s && end[-1] == ' ' && (align != KP_TABLE_LEFT || cells(s, end) > width))
         end--;
-    int n = cells(s, end);
+    int n = cells(s, end), rest = 0;
     bool cut = n > width;
     if (cut) {
         n = width;
-        end = s;
-        for (int i = 0; i < width - 1; i++)
-            end += char_bytes(end);
+        end = fit(s, end, width - 1, &rest);
     }
     int left = align == KP_TABLE_RIGHT ? width - n : align == KP_TABLE_CENTRE ? (width - n) / 2 : 0;
     repeat(out, " ", left);
     kp_buf_add(out, s, (size_t)(end - s));
+    repeat(out, " ", rest);
     if (cut)
         kp_buf_puts(out, "…");
     repeat(out, " ", width - n - left);
@@ -79,10 +118,13 @@ static void draw_line(kp_buf *out, const char *s, const char *end, int width, kp
 /* A console of 80 columns cuts what is wider. */
 static void end_line(kp_buf *line, kp_buf *out)
 {
-    const char *end = line->data;
-    for (int i = 0; end && *end && i < KP_TABLE_CONSOLE; i++)
-        end += char_bytes(end);
-    kp_buf_add(out, line->data, (size_t)(end - line->data));
+    int rest = 0;
+    if (line->data) {
+        const char *end = fit(line->data, line->data + line->len, KP_TABLE_CONSOLE, &rest);
+        kp_buf_add(out, line->data, (size_t)(end - line->data));
+        if (*end)
+            repeat(out, " ", rest);
+    }
     kp_buf_puts(out, "\n");
     out->failed = out->failed || line->failed;
     kp_buf_free(line);

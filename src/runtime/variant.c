@@ -130,8 +130,7 @@ static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v)
     v->max_batch = m->asked_batch > 0
                        ? m->asked_batch
                        : kp_batch_rule(graph_flops(v->graph), row_ports(v->graph),
-                                       row_footprint(v->graph),
-                                       kp_machine_get()->memory_bytes);
+                                       row_footprint(v->graph), kp_machine_get()->memory_bytes);
     kp_compile_options opt = {
         .struct_size = sizeof opt, .max_batch = v->max_batch, .threads = m->info.threads};
     rc = m->backend->compile(&v->exec, v->graph, &opt);

@@ -55,7 +55,7 @@ static void check(kp_keras *k)
     kp_arena *mem;
     if (kp_arena_new(&mem, MEMORY_MAX) != 0)
         abort();
-    if (kp_lower(k, mem, &l) == 0) {
+    if (kp_lower(k, mem, NULL, &l) == 0) {
         must(kp_graph_verify(l.graph));
         if (l.graph->n_nodes < NODES_MAX)
             must(kp_graph_optimise(l.graph, NULL, NULL, NULL, NULL));
