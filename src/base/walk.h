@@ -12,7 +12,7 @@ static inline int64_t kp_tensor_count(const kp_tensor *t)
     return n;
 }
 
-/* An element of any type as double (64-bit integers beyond 2^53 are rounded). */
+/* An element of any type as double (64-bit integers beyond 2^53 are rounded: kp_tensor_get_int). */
 static inline double kp_tensor_get(const kp_tensor *t, int64_t i)
 {
     if (t->dtype == KP_FLOAT32)
@@ -30,6 +30,45 @@ static inline void kp_tensor_put(kp_tensor *t, int64_t i, double v)
     else
         kp_convert(t->dtype, (char *)t->data + (size_t)i * kp_dtype_size(t->dtype), KP_FLOAT64, &v,
                    1);
+}
+
+static inline bool kp_dtype_is_integer(kp_dtype t)
+{
+    return t >= KP_BOOL && t <= KP_UINT64;
+}
+
+/* An integer or boolean element, exactly (of uint64 the same bits). */
+static inline int64_t kp_tensor_get_int(const kp_tensor *t, int64_t i)
+{
+    switch (t->dtype) {
+    case KP_BOOL:
+        return ((const uint8_t *)t->data)[i] != 0;
+    case KP_INT8:
+        return ((const int8_t *)t->data)[i];
+    case KP_INT16:
+        return ((const int16_t *)t->data)[i];
+    case KP_INT32:
+        return ((const int32_t *)t->data)[i];
+    case KP_UINT8:
+        return ((const uint8_t *)t->data)[i];
+    case KP_UINT16:
+        return ((const uint16_t *)t->data)[i];
+    case KP_UINT32:
+        return ((const uint32_t *)t->data)[i];
+    default:
+        return ((const int64_t *)t->data)[i];
+    }
+}
+
+/* Integers wrap around at the type's width. */
+static inline void kp_tensor_put_int(kp_tensor *t, int64_t i, int64_t v)
+{
+    if (t->dtype == KP_BOOL) {
+        ((uint8_t *)t->data)[i] = v != 0;
+        return;
+    }
+    size_t size = kp_dtype_size(t->dtype);
+    memcpy((char *)t->data + (size_t)i * size, &v, size); /* little-endian: the low bytes */
 }
 
 /* Steps through the places of an array in C order and follows an index into another array whose

@@ -85,6 +85,41 @@ typedef enum kp_act_kind {
     KP_ACT_LOG,
     KP_ACT_RECIPROCAL,
     KP_ACT_LINEAR, /* a*x + b */
+    KP_ACT_SIN,
+    KP_ACT_COS,
+    KP_ACT_TAN,
+    KP_ACT_ASIN,
+    KP_ACT_ACOS,
+    KP_ACT_ATAN,
+    KP_ACT_SINH,
+    KP_ACT_COSH,
+    KP_ACT_ASINH,
+    KP_ACT_ACOSH,
+    KP_ACT_ATANH,
+    KP_ACT_EXP2,
+    KP_ACT_EXPM1,
+    KP_ACT_LOG1P,
+    KP_ACT_LOG2,
+    KP_ACT_LOG10,
+    KP_ACT_CBRT,
+    KP_ACT_SINC, /* sin(pi x) / (pi x) */
+    KP_ACT_I0,   /* the modified Bessel function of order 0 */
+    KP_ACT_ERF,
+    KP_ACT_ERFC,
+    KP_ACT_ERFINV,
+    KP_ACT_LGAMMA,
+    KP_ACT_DIGAMMA,
+    KP_ACT_CEIL,
+    KP_ACT_FLOOR,
+    KP_ACT_TRUNC,
+    KP_ACT_ROUND, /* half to even */
+    KP_ACT_SIGN,
+    KP_ACT_INVERT, /* the bits of an integer */
+    KP_ACT_NOT,    /* from here on the result is bool; not x: x is bool */
+    KP_ACT_IS_NAN, /* of floats */
+    KP_ACT_IS_INF,
+    KP_ACT_IS_FINITE,
+    KP_ACT_SIGN_BIT, /* also of -0 */
     KP_ACT_COUNT
 } kp_act_kind;
 
@@ -93,23 +128,56 @@ typedef struct kp_act {
     float a, b, c;
 } kp_act;
 
+/* Integers wrap around at their width; a division of integers by 0 is an error of the run. */
 typedef enum kp_binary_kind {
     KP_BIN_ADD,
     KP_BIN_SUB,
     KP_BIN_MUL,
-    KP_BIN_DIV,
-    KP_BIN_MAX,
+    KP_BIN_DIV, /* of floats */
+    KP_BIN_MAX, /* not a number wins */
     KP_BIN_MIN,
     KP_BIN_POW,
+    KP_BIN_FLOOR_DIV,
+    KP_BIN_MOD,  /* with the divisor's sign */
+    KP_BIN_FMAX, /* not a number loses */
+    KP_BIN_FMIN,
+    KP_BIN_DIV_NO_NAN, /* of floats; x / 0 is 0 */
+    KP_BIN_ATAN2,      /* of floats, as are the next ones */
+    KP_BIN_HYPOT,
+    KP_BIN_LOGADDEXP,
+    KP_BIN_LOGADDEXP2,
+    KP_BIN_HEAVISIDE,
+    KP_BIN_NEXT_AFTER, /* the next double, then rounded to the type */
+    KP_BIN_GCD,        /* of integers, as are the next ones */
+    KP_BIN_BIT_AND,
+    KP_BIN_BIT_OR,
+    KP_BIN_BIT_XOR,
+    KP_BIN_SHIFT_LEFT, /* by at least 0, at most the width - 1 */
+    KP_BIN_SHIFT_RIGHT,
+    KP_BIN_EQUAL, /* from here on the result is bool */
+    KP_BIN_NOT_EQUAL,
+    KP_BIN_LESS,
+    KP_BIN_LESS_EQUAL,
+    KP_BIN_GREATER,
+    KP_BIN_GREATER_EQUAL,
+    KP_BIN_AND, /* of bools, as are the next ones */
+    KP_BIN_OR,
+    KP_BIN_XOR,
     KP_BIN_COUNT
 } kp_binary_kind;
 
 typedef enum kp_reduce_kind {
     KP_RED_SUM,
-    KP_RED_MEAN,
+    KP_RED_MEAN, /* of floats */
     KP_RED_MAX,
     KP_RED_MIN,
     KP_RED_PROD,
+    KP_RED_VAR, /* of floats; over n, not n - 1 */
+    KP_RED_STD,
+    KP_RED_ANY, /* of bools */
+    KP_RED_ALL,
+    KP_RED_ARGMAX, /* int32; the first of equals, counted over the axes in C order */
+    KP_RED_ARGMIN,
     KP_RED_COUNT
 } kp_reduce_kind;
 
@@ -330,6 +398,8 @@ int kp_graph_verify(const kp_graph *g);
 int kp_graph_print(const kp_graph *g, kp_buf *out);
 const char *kp_op_name(kp_op op);
 const char *kp_act_name(kp_act_kind kind);
+const char *kp_binary_name(kp_binary_kind kind);
+const char *kp_reduce_name(kp_reduce_kind kind);
 /* Multiply-adds times two of one row, for costs. */
 double kp_node_flops(const kp_node *n);
 

@@ -66,6 +66,8 @@ bool kp_infer_known(int64_t size);
 int kp_infer_check_float(kp_infer *c, const kp_value *v, const char *what);
 /* v has the given rank-1 shape (n) and a float type; NULL passes. */
 int kp_infer_check_vector(kp_infer *c, const kp_value *v, int64_t n, const char *what);
+/* One place for "operands of two types": lower casts where Keras would. */
+int kp_infer_check_same_type(kp_infer *c, const kp_value *a, const kp_value *b);
 int kp_infer_check_act(kp_infer *c, const kp_act *act);
 
 /* True when every value's sizes are known but the batch. */

@@ -1,5 +1,4 @@
-/* Result types and shapes of arithmetic: products, elementwise, reductions, normalisations; and the
- * checks that all rules share. */
+/* Result types and shapes of products and normalisations; and the checks that all rules share. */
 #include "graph/graph_int.h"
 
 #include <math.h>
@@ -102,8 +101,7 @@ int kp_infer_check_axes(kp_infer *c, const kp_axes *axes)
     return 0;
 }
 
-/* One place for "operands of two types": lower casts where Keras would. */
-static int check_same_type(kp_infer *c, const kp_value *a, const kp_value *b)
+int kp_infer_check_same_type(kp_infer *c, const kp_value *a, const kp_value *b)
 {
     if (a->dtype == b->dtype)
         return 0;
@@ -129,7 +127,7 @@ int kp_infer_dense(kp_infer *c)
     const kp_value *r = c->n->n_inputs > 3 ? c->n->inputs[3] : NULL;
     if (r == NULL)
         return 0;
-    KP_TRY(check_same_type(c, x, r));
+    KP_TRY(kp_infer_check_same_type(c, x, r));
     if (r->ndim != c->out->ndim ||
         memcmp(r->shape, c->out->shape, sizeof r->shape[0] * (size_t)r->ndim) != 0)
         return kp_node_fail(c->n, KP_ESHAPE, "the residual does not have the result's shape");
@@ -140,7 +138,7 @@ int kp_infer_matmul(kp_infer *c)
 {
     const kp_value *a = c->n->inputs[0], *b = c->n->inputs[1];
     KP_TRY(kp_infer_check_float(c, a, "the first operand"));
-    KP_TRY(check_same_type(c, a, b));
+    KP_TRY(kp_infer_check_same_type(c, a, b));
     if (a->ndim < 2 || b->ndim < 2)
         return kp_node_fail(c->n, KP_ESHAPE, "matmul needs operands of at least 2 dimensions");
     int64_t ka = a->shape[a->ndim - 1], kb = b->shape[b->ndim - 2];
@@ -156,71 +154,6 @@ int kp_infer_matmul(kp_infer *c)
     c->out->shape[n - 2] = a->shape[a->ndim - 2];
     c->out->shape[n - 1] = b->shape[b->ndim - 1];
     return 0;
-}
-
-int kp_infer_reduce(kp_infer *c)
-{
-    const kp_value *x = c->n->inputs[0];
-    const kp_axes *axes = &c->n->attr.reduce.axes;
-    kp_reduce_kind kind = c->n->attr.reduce.kind;
-    if ((unsigned)kind >= KP_RED_COUNT)
-        return kp_node_fail(c->n, KP_EINTERNAL, "unknown reduction %d", (int)kind);
-    if (kind == KP_RED_MEAN)
-        KP_TRY(kp_infer_check_float(c, x, "the input"));
-    KP_TRY(kp_infer_check_axes(c, axes));
-    c->out->dtype = x->dtype;
-    int out = 0;
-    for (int i = 0, a = 0; i < x->ndim; i++) {
-        bool reduced = a < axes->n && axes->axis[a] == i;
-        a += reduced;
-        if (reduced && x->shape[i] == 0)
-            return kp_node_fail(c->n, KP_ESHAPE, "nothing to reduce: axis %d has size 0", i);
-        if (!reduced)
-            c->out->shape[out++] = x->shape[i];
-        else if (c->n->attr.reduce.keepdims)
-            c->out->shape[out++] = 1;
-    }
-    c->out->ndim = out;
-    return 0;
-}
-
-/* Functions whose result on an integer is that integer type again. */
-static bool keeps_integers(kp_act_kind k)
-{
-    return k == KP_ACT_NONE || k == KP_ACT_RELU || k == KP_ACT_NEG || k == KP_ACT_ABS ||
-           k == KP_ACT_SQUARE || k == KP_ACT_THRESHOLD;
-}
-
-int kp_infer_unary(kp_infer *c)
-{
-    const kp_act *act = &c->n->attr.unary.act;
-    KP_TRY(kp_infer_check_act(c, act));
-    if (!keeps_integers(act->kind))
-        KP_TRY(kp_infer_check_float(c, c->n->inputs[0], "the input"));
-    kp_infer_like(c, c->n->inputs[0]);
-    return 0;
-}
-
-int kp_infer_binary(kp_infer *c)
-{
-    const kp_value *a = c->n->inputs[0], *b = c->n->inputs[1];
-    kp_binary_kind kind = c->n->attr.binary.kind;
-    char as[KP_SHAPE_TEXT], bs[KP_SHAPE_TEXT];
-    if ((unsigned)kind >= KP_BIN_COUNT)
-        return kp_node_fail(c->n, KP_EINTERNAL, "unknown binary operation %d", (int)kind);
-    KP_TRY(check_same_type(c, a, b));
-    if (kind == KP_BIN_DIV || kind == KP_BIN_POW)
-        KP_TRY(kp_infer_check_float(c, a, "the first operand"));
-    c->out->dtype = a->dtype;
-    c->out->ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
-    int status = kp_infer_broadcast_shape(c, a, a->ndim, b, b->ndim, c->out->shape);
-    if (status == 0 && !keeps_integers(c->n->act.kind))
-        status = kp_infer_check_float(c, a, "the input");
-    if (status == KP_ESHAPE)
-        return kp_node_fail(c->n, status, "inputs of shapes %s and %s do not fit",
-                            kp_shape_text(a->shape, a->ndim, as, sizeof as),
-                            kp_shape_text(b->shape, b->ndim, bs, sizeof bs));
-    return status;
 }
 
 /* x, and vectors along one axis whose size must be known. */

@@ -57,8 +57,62 @@ const char *kp_act_name(kp_act_kind kind)
         [KP_ACT_LOG] = "log",
         [KP_ACT_RECIPROCAL] = "reciprocal",
         [KP_ACT_LINEAR] = "linear",
+        [KP_ACT_SIN] = "sin",
+        [KP_ACT_COS] = "cos",
+        [KP_ACT_TAN] = "tan",
+        [KP_ACT_ASIN] = "asin",
+        [KP_ACT_ACOS] = "acos",
+        [KP_ACT_ATAN] = "atan",
+        [KP_ACT_SINH] = "sinh",
+        [KP_ACT_COSH] = "cosh",
+        [KP_ACT_ASINH] = "asinh",
+        [KP_ACT_ACOSH] = "acosh",
+        [KP_ACT_ATANH] = "atanh",
+        [KP_ACT_EXP2] = "exp2",
+        [KP_ACT_EXPM1] = "expm1",
+        [KP_ACT_LOG1P] = "log1p",
+        [KP_ACT_LOG2] = "log2",
+        [KP_ACT_LOG10] = "log10",
+        [KP_ACT_CBRT] = "cbrt",
+        [KP_ACT_SINC] = "sinc",
+        [KP_ACT_I0] = "i0",
+        [KP_ACT_ERF] = "erf",
+        [KP_ACT_ERFC] = "erfc",
+        [KP_ACT_ERFINV] = "erfinv",
+        [KP_ACT_LGAMMA] = "lgamma",
+        [KP_ACT_DIGAMMA] = "digamma",
+        [KP_ACT_CEIL] = "ceil",
+        [KP_ACT_FLOOR] = "floor",
+        [KP_ACT_TRUNC] = "trunc",
+        [KP_ACT_ROUND] = "round",
+        [KP_ACT_SIGN] = "sign",
+        [KP_ACT_INVERT] = "invert",
+        [KP_ACT_NOT] = "not",
+        [KP_ACT_IS_NAN] = "is_nan",
+        [KP_ACT_IS_INF] = "is_inf",
+        [KP_ACT_IS_FINITE] = "is_finite",
+        [KP_ACT_SIGN_BIT] = "sign_bit",
     };
     return (unsigned)kind < KP_ACT_COUNT ? names[kind] : "unknown";
+}
+
+const char *kp_reduce_name(kp_reduce_kind kind)
+{
+    static const char *const names[KP_RED_COUNT] = {"sum", "mean", "max", "min",    "prod",  "var",
+                                                    "std", "any",  "all", "argmax", "argmin"};
+    return (unsigned)kind < KP_RED_COUNT ? names[kind] : "unknown";
+}
+
+const char *kp_binary_name(kp_binary_kind kind)
+{
+    static const char *const names[KP_BIN_COUNT] = {
+        "add",   "sub",       "mul",       "div",        "max",        "min",
+        "pow",   "floor_div", "mod",       "fmax",       "fmin",       "div_no_nan",
+        "atan2", "hypot",     "logaddexp", "logaddexp2", "heaviside",  "next_after",
+        "gcd",   "bit_and",   "bit_or",    "bit_xor",    "shift_left", "shift_right",
+        "equal", "not_equal", "less",      "less_equal", "greater",    "greater_equal",
+        "and",   "or",        "xor"};
+    return (unsigned)kind < KP_BIN_COUNT ? names[kind] : "unknown";
 }
 
 /* " 3x3" */
@@ -132,9 +186,6 @@ static void print_slice(kp_buf *b, const kp_node *n)
 /* What a node's shape does not tell. */
 static void print_attr(kp_buf *b, const kp_node *n)
 {
-    static const char *const reduce[KP_RED_COUNT] = {"sum", "mean", "max", "min", "prod"};
-    static const char *const binary[KP_BIN_COUNT] = {"add", "sub", "mul", "div",
-                                                     "max", "min", "pow"};
     int ndim = n->n_inputs > 0 ? n->inputs[0]->ndim : 0;
     switch (n->op) {
     case KP_OP_INPUT:
@@ -152,14 +203,14 @@ static void print_attr(kp_buf *b, const kp_node *n)
         print_window(b, &n->attr.pool.window);
         break;
     case KP_OP_REDUCE:
-        kp_buf_printf(b, " %s", reduce[n->attr.reduce.kind]);
+        kp_buf_printf(b, " %s", kp_reduce_name(n->attr.reduce.kind));
         print_axes(b, &n->attr.reduce.axes);
         break;
     case KP_OP_UNARY:
         print_act(b, "", &n->attr.unary.act);
         break;
     case KP_OP_BINARY:
-        kp_buf_printf(b, " %s", binary[n->attr.binary.kind]);
+        kp_buf_printf(b, " %s", kp_binary_name(n->attr.binary.kind));
         break;
     case KP_OP_BATCHNORM:
         kp_buf_printf(b, " axis %d epsilon %g", n->attr.axis.axis, (double)n->attr.axis.epsilon);

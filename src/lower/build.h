@@ -62,8 +62,8 @@ typedef struct kp_lw_call {
     const kp_layer *layer;
     const kp_call *call;
     const kp_lw_env *env;
-    kp_value **in; /* the tensors among the arguments, in order; floats are float32. Not a layer's
-                      keyword argument "mask": that is in_mask */
+    kp_value **in; /* the tensors among the arguments, in order; a layer's floats are float32, those
+                      of an operation as they are. Not a layer's "mask": that is in_mask */
     kp_value *
         *in_mask; /* by input: the mask that came with it or was given for it, bool, or NULL */
     int n_in;
@@ -123,6 +123,30 @@ const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name);
 bool kp_lw_arg_number(const kp_arg *a, double *out);
 /* What the call says about training: 1, 0, or -1 when it does not say. */
 int kp_lw_training(const kp_call *call);
+
+/* ---- types.c: Keras' promotion of types ---- */
+/* The type of an operand: a kp_dtype, or that of a Python number, which gives way to a tensor's. */
+enum { KP_LW_WEAK_INT = KP_DTYPE_COUNT, KP_LW_WEAK_FLOAT };
+/* keras.backend.result_type of n >= 1 types. KP_EMODEL: they have no common type. */
+int kp_lw_result_type(const int *types, int n, kp_dtype *out);
+
+/* ---- operand.c: operands of operations ---- */
+typedef struct kp_lw_operand {
+    kp_value *value; /* NULL: a Python number */
+    int type;        /* a kp_dtype, or the weak type of a Python number */
+    int64_t integer; /* of a number with type KP_LW_WEAK_INT */
+    double real;     /* of any other number */
+} kp_lw_operand;
+/* Of a tensor, a number, a stored array (__numpy__, __tensor__), a list of numbers, a string. */
+int kp_lw_operand_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_lw_operand *out);
+/* A Python number becomes int32 or float32, as by convert_to_tensor: it gives way no more. */
+void kp_lw_operand_settle(kp_lw_operand *o);
+/* As a value of that type. */
+int kp_lw_operand_as(kp_lw *w, const kp_lw_operand *o, kp_dtype dtype, kp_value **out);
+/* The three steps in one: convert_to_tensor(a). */
+int kp_lw_tensor_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_value **out);
+/* A constant from nested lists; dtype NULL: as TensorFlow takes a list. */
+int kp_lw_json_array(kp_lw *w, const json_t *v, const char *dtype, kp_value **out);
 
 /* ---- build.c: nodes ---- */
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out);

@@ -68,7 +68,8 @@ static int check_count(const kp_lw_call *c, const kp_lw_entry *e)
 
 /* ---- one call ---- */
 
-/* Keras casts floats to the layer's compute type and leaves other types alone. The half policies
+/* Keras casts floats to a layer's compute type and leaves other types alone; an operation has no
+ * policy and takes every type as it is. The half policies
  * are computed in float32 throughout (closer to the exact value than Keras' own half arithmetic).
  * Outputs of a float16 layer are rounded to float16, as Keras gives them; those of a bfloat16 layer
  * stay float32, because NumPy and its files have no such type. */
@@ -115,7 +116,8 @@ static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, cons
                     .res = out};
     KP_TRY(check_count(&c, e));
     KP_TRY(check_training(w, e, call));
-    KP_TRY(cast_floats(w, in->values, in->n));
+    if (!l->is_operation)
+        KP_TRY(cast_floats(w, in->values, in->n));
     KP_TRY(kp_lw_result_new(w, 1, out));
     KP_TRY(e->fn(w, &c, out->values));
     if (e->mask == KP_LW_MASK_PASS && in->n > 0)

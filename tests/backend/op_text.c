@@ -122,8 +122,11 @@ static bool window_attr(kp_node *n, const char *key, const char *s)
 
 static bool kind_attr(kp_node *n, const char *s)
 {
-    static const char *const reduce[] = {"sum", "mean", "max", "min", "prod"};
-    static const char *const binary[] = {"add", "sub", "mul", "div", "max", "min", "pow"};
+    const char *reduce[KP_RED_COUNT], *binary[KP_BIN_COUNT];
+    for (int i = 0; i < KP_RED_COUNT; i++)
+        reduce[i] = kp_reduce_name((kp_reduce_kind)i);
+    for (int i = 0; i < KP_BIN_COUNT; i++)
+        binary[i] = kp_binary_name((kp_binary_kind)i);
     static const char *const resize[] = {"nearest",  "bilinear", "bicubic",
                                          "lanczos3", "lanczos5", "area"};
     int k = -1;

@@ -200,7 +200,7 @@ static int run_binary(const kp_step *s, kp_call *c)
 static bool take_binary(kp_step *s, const kp_node *n)
 {
     pattern p;
-    if (n->attr.binary.kind == KP_BIN_POW || !find_pattern(n, 2, &p) || !find_pattern(n, 1, &p))
+    if (n->attr.binary.kind >= KP_BIN_POW || !find_pattern(n, 2, &p) || !find_pattern(n, 1, &p))
         return false;
     find_pattern(n, 2, &p);
     s->run = run_binary;

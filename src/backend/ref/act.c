@@ -52,12 +52,80 @@ static double soft_shrink(double x, double t)
     return x > t ? x - t : x < -t ? x + t : x - x;
 }
 
+static double sinc(double x)
+{
+    return x == 0 ? 1 : sin(M_PI * x) / (M_PI * x);
+}
+
+/* What is true or false of a number, and where it is cut off. */
+static double apply_steps(const kp_act *act, double x)
+{
+    switch (act->kind) {
+    case KP_ACT_CEIL:
+        return ceil(x);
+    case KP_ACT_FLOOR:
+        return floor(x);
+    case KP_ACT_TRUNC:
+        return trunc(x);
+    case KP_ACT_ROUND:
+        return rint(x);
+    case KP_ACT_SIGN:
+        return x > 0 ? 1 : x < 0 ? -1 : x;
+    case KP_ACT_IS_NAN:
+        return isnan(x);
+    case KP_ACT_IS_INF:
+        return isinf(x);
+    case KP_ACT_IS_FINITE:
+        return isfinite(x);
+    case KP_ACT_SIGN_BIT:
+        return signbit(x) != 0;
+    default:
+        return x;
+    }
+}
+
+static double apply_trigonometry(const kp_act *act, double x)
+{
+    switch (act->kind) {
+    case KP_ACT_SIN:
+        return sin(x);
+    case KP_ACT_COS:
+        return cos(x);
+    case KP_ACT_TAN:
+        return tan(x);
+    case KP_ACT_ASIN:
+        return asin(x);
+    case KP_ACT_ACOS:
+        return acos(x);
+    case KP_ACT_ATAN:
+        return atan(x);
+    case KP_ACT_SINH:
+        return sinh(x);
+    case KP_ACT_COSH:
+        return cosh(x);
+    case KP_ACT_ASINH:
+        return asinh(x);
+    case KP_ACT_ACOSH:
+        return acosh(x);
+    case KP_ACT_ATANH:
+        return atanh(x);
+    case KP_ACT_SINC:
+        return sinc(x);
+    default:
+        return apply_steps(act, x);
+    }
+}
+
 /* The plain functions of mathematics. */
 static double apply_plain(const kp_act *act, double x)
 {
     switch (act->kind) {
     case KP_ACT_EXP:
         return exp(x);
+    case KP_ACT_EXP2:
+        return exp2(x);
+    case KP_ACT_EXPM1:
+        return expm1(x);
     case KP_ACT_NEG:
         return -x;
     case KP_ACT_ABS:
@@ -68,14 +136,34 @@ static double apply_plain(const kp_act *act, double x)
         return sqrt(x);
     case KP_ACT_RSQRT:
         return 1 / sqrt(x);
+    case KP_ACT_CBRT:
+        return cbrt(x);
     case KP_ACT_LOG:
         return log(x);
+    case KP_ACT_LOG1P:
+        return log1p(x);
+    case KP_ACT_LOG2:
+        return log2(x);
+    case KP_ACT_LOG10:
+        return log10(x);
     case KP_ACT_RECIPROCAL:
         return 1 / x;
     case KP_ACT_LINEAR:
         return (double)act->a * x + (double)act->b;
+    case KP_ACT_I0:
+        return kp_ref_i0(x);
+    case KP_ACT_ERF:
+        return erf(x);
+    case KP_ACT_ERFC:
+        return erfc(x);
+    case KP_ACT_ERFINV:
+        return kp_ref_erfinv(x);
+    case KP_ACT_LGAMMA:
+        return kp_ref_lgamma(x);
+    case KP_ACT_DIGAMMA:
+        return kp_ref_digamma(x);
     default:
-        return x;
+        return apply_trigonometry(act, x);
     }
 }
 

@@ -41,6 +41,14 @@ void kp_ref_mac(double *acc, const float *x, const float *w, int64_t cin, int64_
 void kp_ref_mac4(double *acc, int64_t accstride, const float *const x[4], const float *w,
                  int64_t cin, int64_t wstride, int64_t cout);
 
+/* v as a float of that type holds it. */
+double kp_ref_round(kp_dtype dtype, double v);
+/* Functions that the C library lacks. */
+double kp_ref_i0(double x);
+double kp_ref_erfinv(double y);
+double kp_ref_digamma(double x);
+double kp_ref_lgamma(double x);
+
 /* Memory for one call; NULL with kp_errmsg. Release with free. */
 void *kp_ref_scratch(size_t n, size_t elem_bytes);
 

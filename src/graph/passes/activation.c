@@ -25,7 +25,8 @@ int kp_pass_activation(kp_graph *g, int *n_changes)
         if (n->op != KP_OP_UNARY)
             continue;
         kp_node *before = n->inputs[0]->producer;
-        if (!takes_activation(before) || uses[n->inputs[0]->id] != 1)
+        if (!takes_activation(before) || uses[n->inputs[0]->id] != 1 ||
+            n->output->dtype != before->output->dtype)
             continue;
         before->act = n->attr.unary.act;
         kp_pass_take_output(before, n);
