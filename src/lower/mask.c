@@ -8,20 +8,17 @@ int kp_lw_truth(kp_lw *w, kp_value *x, kp_value **out)
 
 int kp_lw_either(kp_lw *w, kp_value *a, kp_value *b, kp_value **out)
 {
-    return kp_lw_binary(w, KP_BIN_MAX, a, b, out);
+    return kp_lw_binary(w, KP_BIN_OR, a, b, out);
 }
 
 int kp_lw_both(kp_lw *w, kp_value *a, kp_value *b, kp_value **out)
 {
-    return kp_lw_binary(w, KP_BIN_MIN, a, b, out);
+    return kp_lw_binary(w, KP_BIN_AND, a, b, out);
 }
 
 int kp_lw_not(kp_lw *w, kp_value *x, kp_value **out)
 {
-    kp_value *one;
-    KP_TRY(kp_lw_const(w, (float[]){1}, NULL, 0, &one));
-    KP_TRY(kp_lw_truth(w, one, &one));
-    return kp_lw_binary(w, KP_BIN_SUB, one, x, out);
+    return kp_lw_unary(w, (kp_act){.kind = KP_ACT_NOT}, x, out);
 }
 
 int kp_lw_select(kp_lw *w, kp_value *condition, kp_value *a, kp_value *b, kp_value **out)
