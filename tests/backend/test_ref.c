@@ -77,11 +77,14 @@ static void table_is_complete(void **state)
 {
     (void)state;
     bool ops[KP_OP_COUNT] = {[KP_OP_INPUT] = true, [KP_OP_CONST] = true, [KP_OP_KERNEL] = true};
-    bool acts[KP_ACT_COUNT] = {[KP_ACT_NONE] = true,
-                               [KP_ACT_SQRT] = true,
-                               [KP_ACT_RSQRT] = true,
-                               [KP_ACT_LOG] = true,
-                               [KP_ACT_RECIPROCAL] = true}; /* poles: below */
+    bool acts[KP_ACT_COUNT] = {[KP_ACT_NONE] = true,       [KP_ACT_SQRT] = true,
+                               [KP_ACT_RSQRT] = true,      [KP_ACT_LOG] = true,
+                               [KP_ACT_RECIPROCAL] = true, [KP_ACT_ASIN] = true,
+                               [KP_ACT_ACOS] = true,       [KP_ACT_ACOSH] = true,
+                               [KP_ACT_ATANH] = true,      [KP_ACT_LOG1P] = true,
+                               [KP_ACT_LOG2] = true,       [KP_ACT_LOG10] = true,
+                               [KP_ACT_ERFINV] = true,     [KP_ACT_LGAMMA] = true,
+                               [KP_ACT_DIGAMMA] = true}; /* poles: below */
     for (int i = 0; i < OP_CASES_COUNT; i++) {
         op_case c;
         OK(op_case_open(&c, op_cases[i], NULL));
@@ -117,6 +120,20 @@ static void known_functions(void **state)
         {{KP_ACT_RSQRT, 0, 0, 0}, 4, 0.5},
         {{KP_ACT_LOG, 0, 0, 0}, 1, 0},
         {{KP_ACT_RECIPROCAL, 0, 0, 0}, 4, 0.25},
+        {{KP_ACT_ASIN, 0, 0, 0}, 1, M_PI_2},
+        {{KP_ACT_ACOS, 0, 0, 0}, -1, M_PI},
+        {{KP_ACT_ACOSH, 0, 0, 0}, 2, 1.3169578969248168},
+        {{KP_ACT_ATANH, 0, 0, 0}, -0.5, -0.54930614433405489},
+        {{KP_ACT_LOG1P, 0, 0, 0}, 1, M_LN2},
+        {{KP_ACT_LOG2, 0, 0, 0}, 8, 3},
+        {{KP_ACT_LOG10, 0, 0, 0}, 0.01, -2},
+        {{KP_ACT_ERFINV, 0, 0, 0}, 0.25, 0.22531205501217808},
+        {{KP_ACT_ERFINV, 0, 0, 0}, -0.999, -2.3267537655135246},
+        {{KP_ACT_LGAMMA, 0, 0, 0}, -0.5, 1.2655121234846454},
+        {{KP_ACT_DIGAMMA, 0, 0, 0}, 1, -0.57721566490153286},
+        {{KP_ACT_DIGAMMA, 0, 0, 0}, -0.5, 0.036489973978576520},
+        {{KP_ACT_I0, 0, 0, 0}, -2, 2.2795853023360673},
+        {{KP_ACT_ROUND, 0, 0, 0}, -2.5, -2},
         {{KP_ACT_SIGMOID, 0, 0, 0}, 0, 0.5},
         {{KP_ACT_SIGMOID, 0, 0, 0}, -1000, 0},
         {{KP_ACT_SOFTPLUS, 0, 0, 0}, 1000, 1000},
