@@ -104,6 +104,9 @@ typedef struct kp_map {
 /* Maps a regular file whole. KP_EIO with the reason; an empty file gives data NULL, size 0. */
 int kp_map_open(kp_map *out, const char *path);
 void kp_map_close(kp_map *m);
+/* Bytes of a mapped file that were read for the last time: their pages no longer count as memory of
+ * this process; a later read brings them back. Other memory is left alone. Any thread. */
+void kp_map_drop(const void *p, size_t size_bytes);
 
 /* ---- scaling of pixel values: --preprocess none|tf|torch|caffe|scale=... ---- */
 typedef struct kp_scaling {
@@ -122,8 +125,8 @@ float kp_scaling_apply(const kp_scaling *s, float x, int c);
 
 /* ---- the machine ---- */
 typedef struct kp_machine {
-    int usable_cores;       /* affinity and cgroup quota counted, at least 1 */
-    size_t memory_bytes;    /* what this process may use, cgroup counted */
+    int usable_cores;    /* affinity and cgroup quota counted, at least 1 */
+    size_t memory_bytes; /* what this process may use, cgroup counted */
     bool sse41, avx2, fma, avx512;
     char cpu_name[80];
 } kp_machine;

@@ -3,9 +3,46 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The mapped files of this process: kp_map_drop must know them from memory whose bytes would be
+ * lost. More than these (a process has one or two) are never dropped. */
+enum { MAPS_MAX = 64 };
+static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER;
+static kp_map maps[MAPS_MAX];
+
+static void note_map(const kp_map *old, const kp_map *now)
+{
+    pthread_mutex_lock(&maps_lock);
+    for (int i = 0; i < MAPS_MAX; i++) {
+        if (maps[i].data == old->data && maps[i].size == old->size) {
+            maps[i] = *now;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&maps_lock);
+}
+
+void kp_map_drop(const void *p, size_t size_bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)p, to = from + size_bytes;
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from >= to)
+        return;
+    pthread_mutex_lock(&maps_lock);
+    for (int i = 0; i < MAPS_MAX; i++) {
+        uintptr_t begin = (uintptr_t)maps[i].data;
+        if (begin != 0 && from >= begin && to <= begin + maps[i].size) {
+            madvise((void *)from, to - from, MADV_DONTNEED);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&maps_lock);
+}
 
 int kp_map_open(kp_map *out, const char *path)
 {
@@ -28,6 +65,7 @@ int kp_map_open(kp_map *out, const char *path)
         } else {
             out->data = p;
             out->size = (size_t)st.st_size;
+            note_map(&(kp_map){0}, out);
         }
     }
     close(fd);
@@ -36,7 +74,9 @@ int kp_map_open(kp_map *out, const char *path)
 
 void kp_map_close(kp_map *m)
 {
-    if (m->data != NULL)
-        munmap((void *)(uintptr_t)m->data, m->size);
+    if (m->data == NULL)
+        return;
+    note_map(m, &(kp_map){0});
+    munmap((void *)(uintptr_t)m->data, m->size);
     memset(m, 0, sizeof *m);
 }

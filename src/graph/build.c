@@ -25,6 +25,7 @@ void kp_graph_free(kp_graph **g)
 {
     if (*g == NULL)
         return;
+    kp_graph_pages_free(*g);
     kp_arena_free(&(*g)->arena);
     free((*g)->nodes);
     free((*g)->values);

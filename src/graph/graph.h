@@ -240,6 +240,7 @@ struct kp_value {
     const void *data;
     size_t data_bytes;
     const float *f32; /* what kp_graph_const_f32 has made of it, else NULL */
+    bool paged;       /* data is of kp_graph_alloc_pages */
 };
 
 struct kp_node {
@@ -355,6 +356,7 @@ struct kp_graph {
     int n_outputs;
     bool specialised; /* all sizes but the batch are known */
     int64_t next_symbol;
+    struct kp_graph_pages *pages; /* of kp_graph_alloc_pages */
     kp_eval_fn eval; /* for constant folding, while kp_graph_optimise runs; may be NULL */
     void *eval_ctx;
 };
@@ -376,6 +378,13 @@ int kp_graph_add_input(kp_graph *g, const char *name, kp_dtype dtype, const int6
 int kp_graph_add_const(kp_graph *g, const char *name, kp_dtype dtype, const int64_t *shape,
                        int ndim, const void *data, kp_value **out);
 void *kp_graph_alloc(kp_graph *g, size_t size_bytes);
+/* Memory in whole pages, zeroed, for the large constants that passes make: it can be given back
+ * before the graph ends. */
+void *kp_graph_alloc_pages(kp_graph *g, size_t size_bytes);
+/* The bytes [from, to) of a constant have been read: the memory that they took is given back. Those
+ * of a mapped file can be read again. Those of kp_graph_alloc_pages are lost, so they are only
+ * given back when the caller is the last to read them. */
+void kp_graph_const_drop(const kp_value *v, size_t from, size_t to, bool last);
 int kp_graph_set_outputs(kp_graph *g, kp_value *const *outputs, int n);
 /* A new symbol for a size that is not known. */
 int64_t kp_graph_new_symbol(kp_graph *g);

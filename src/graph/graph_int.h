@@ -70,6 +70,9 @@ int kp_infer_check_vector(kp_infer *c, const kp_value *v, int64_t n, const char 
 int kp_infer_check_same_type(kp_infer *c, const kp_value *a, const kp_value *b);
 int kp_infer_check_act(kp_infer *c, const kp_act *act);
 
+/* constant.c: gives back what kp_graph_alloc_pages took. */
+void kp_graph_pages_free(kp_graph *g);
+
 /* True when every value's sizes are known but the batch. */
 bool kp_graph_all_known(const kp_graph *g);
 

@@ -9,7 +9,7 @@
 
 enum {
     CRC_LIMIT = 16 << 20, /* the checksum of a larger stored member takes long: 60 ms for 100 MB */
-    CHUNK = 4 << 20,
+    CHUNK = 1 << 20,
 };
 
 struct kp_zip {
@@ -151,7 +151,9 @@ bool kp_zip_intact(const kp_zip *z, int i, const _Atomic bool *stop)
     for (uint64_t at = 0; at < m->size; at += CHUNK) {
         if (atomic_load_explicit(stop, memory_order_relaxed))
             return true;
-        crc = crc32_z(crc, m->unchecked + at, chunk(m->size - at));
+        size_t n = chunk(m->size - at);
+        crc = crc32_z(crc, m->unchecked + at, n);
+        kp_map_drop(m->unchecked + at, n);
     }
     return crc == m->crc;
 }

@@ -136,8 +136,16 @@ static void scaling_is_keras_preprocess_input(void **state)
     assert_true(kp_scaling_apply(&s, 100.0f, 2) == (50.0f - 3.0f) / 8.0f);
     assert_int_equal(kp_scaling_parse("scale=2,mean=7", &s), 0);
     assert_true(s.n_channels == 0 && kp_scaling_apply(&s, 5.0f, 1) == 3.0f);
-    static const char *const bad[] = {"", "Tf", "scale", "scale=", "scale=1:2", "mean=1:2:3:4:5",
-                                      "mean=1:2,std=1:2:3", "std=0", "scale=nan", "scale=1,x=2",
+    static const char *const bad[] = {"",
+                                      "Tf",
+                                      "scale",
+                                      "scale=",
+                                      "scale=1:2",
+                                      "mean=1:2:3:4:5",
+                                      "mean=1:2,std=1:2:3",
+                                      "std=0",
+                                      "scale=nan",
+                                      "scale=1,x=2",
                                       "mean=1::2"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(kp_scaling_parse(bad[i], &s), KP_EUSAGE);
@@ -172,6 +180,31 @@ static void maps_refuse_what_is_not_a_file(void **state)
     unlink(path);
 }
 
+/* Pages of a file come back when they are read again; other memory keeps what it holds. */
+static void dropped_pages_come_back(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 << 10 };
+    char path[] = "/tmp/kp_dropXXXXXX";
+    uint8_t *bytes = aligned_alloc(4096, BYTES);
+    for (size_t i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t)(i * 7 >> 3);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, bytes, BYTES), BYTES);
+    close(fd);
+    kp_map m;
+    assert_int_equal(kp_map_open(&m, path), 0);
+    assert_memory_equal(m.data, bytes, BYTES);
+    kp_map_drop(m.data + 100, BYTES - 200);
+    kp_map_drop(m.data, 2 * BYTES); /* more than the map holds: not a part of it */
+    kp_map_drop(bytes, BYTES);
+    assert_memory_equal(m.data, bytes, BYTES);
+    assert_int_equal(bytes[12345], (uint8_t)(12345 * 7 >> 3));
+    kp_map_close(&m);
+    unlink(path);
+    free(bytes);
+}
+
 static void the_machine_has_a_core_and_memory(void **state)
 {
     (void)state;
@@ -193,6 +226,7 @@ int main(void)
         cmocka_unit_test(scaling_is_keras_preprocess_input),
         cmocka_unit_test(near_words_are_found),
         cmocka_unit_test(maps_refuse_what_is_not_a_file),
+        cmocka_unit_test(dropped_pages_come_back),
         cmocka_unit_test(the_machine_has_a_core_and_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { ALIGN = 64, CACHE_BYTES = 512 * 1024, MOST_PIECE_ROWS = 4096 };
+enum { ALIGN = 64, CACHE_BYTES = 512 * 1024, PACK_BYTES = 1 << 20, MOST_PIECE_ROWS = 4096 };
 
 bool kp_step_choose(kp_step *s, const kp_node *n)
 {
@@ -60,10 +60,19 @@ static bool is_packed(const kp_step *s, int input)
            strcmp(s->by, "ref") != 0;
 }
 
+/* What has been packed is not read again, unless another step reads the same kernel. */
+static void drop_kernel(const kp_exec *e, const kp_step *s, size_t from, size_t to)
+{
+    const kp_value *kernel = s->node->inputs[1];
+    bool last = !e->places[kernel->id].read && kp_graph_count_uses(e->graph, kernel) == 1;
+    kp_graph_const_drop(kernel, from, to, last);
+}
+
 static int place_constant(kp_exec *e, kp_value *v)
 {
     kp_place *place = &e->places[v->id];
     size_t elem = kp_elem_size(v->dtype);
+    place->read = true;
     if (v->data == NULL || place->data != NULL)
         return 0;
     if (v->dtype == KP_FLOAT32) {
@@ -136,7 +145,59 @@ static int build_piece(void *ctx, int worker, int64_t piece)
     kp_exec *e = ctx;
     kp_step *s = &e->steps[piece];
     (void)worker;
-    return s->build != NULL ? s->build(e, s) : 0;
+    KP_TRY(s->build != NULL ? s->build(e, s) : 0);
+    if (is_packed(s, 1) && s->pack == NULL)
+        drop_kernel(e, s, 0, s->node->inputs[1]->data_bytes);
+    return 0;
+}
+
+/* All kernels in pieces of some rows: one large kernel keeps every core busy, and the memory that a
+ * piece was read from is given back before the next is packed. */
+struct packing {
+    kp_exec *e;
+    struct piece {
+        const kp_step *step;
+        int64_t row0, row1;
+    } * pieces;
+};
+
+static int64_t list_pieces(const kp_exec *e, struct piece *out)
+{
+    int64_t n = 0;
+    for (int i = 0; i < e->n_steps; i++) {
+        const kp_step *s = &e->steps[i];
+        int64_t rows = s->pack != NULL ? (int64_t)(PACK_BYTES / s->row_bytes) + 1 : 1;
+        for (int64_t row = 0; s->pack != NULL && row < s->pack_rows; row += rows, n++) {
+            if (out != NULL)
+                out[n] =
+                    (struct piece){s, row, s->pack_rows - row < rows ? s->pack_rows : row + rows};
+        }
+    }
+    return n;
+}
+
+static int pack_piece(void *ctx, int worker, int64_t piece)
+{
+    const struct packing *p = ctx;
+    const struct piece *at = &p->pieces[piece];
+    (void)worker;
+    at->step->pack(at->step, at->row0, at->row1);
+    drop_kernel(p->e, at->step, (size_t)at->row0 * at->step->row_bytes,
+                (size_t)at->row1 * at->step->row_bytes);
+    return 0;
+}
+
+static int pack_all(kp_exec *e)
+{
+    struct packing p = {.e = e};
+    int64_t n = list_pieces(e, NULL);
+    p.pieces = calloc((size_t)n + 1, sizeof *p.pieces);
+    if (p.pieces == NULL)
+        return kp_fail(KP_ENOMEM, "out of memory");
+    list_pieces(e, p.pieces);
+    int rc = kp_team_run(e->team, n, pack_piece, &p);
+    free(p.pieces);
+    return rc;
 }
 
 static int make_memory(kp_exec *e)
@@ -180,6 +241,7 @@ static int compile_steps(kp_exec *e)
     if (needs_dnn)
         KP_TRY(kp_dnn_open(&e->dnn, e->threads));
     KP_TRY(kp_team_run(e->team, e->n_steps, build_piece, e));
+    KP_TRY(pack_all(e));
     return make_memory(e);
 }
 

@@ -28,6 +28,11 @@ struct kp_step {
     int (*run)(const kp_step *s, kp_call *c);
     /* Packs weights and makes kernels; any thread, no other step's data. NULL: nothing to do. */
     int (*build)(kp_exec *e, kp_step *s);
+    /* Packs rows of the kernel (input 1) into memory that build has made; any thread, several at
+     * once with other rows. NULL: build has packed all. */
+    void (*pack)(const kp_step *s, int64_t row0, int64_t row1);
+    int64_t pack_rows; /* set by build */
+    size_t row_bytes;
     void (*fini)(kp_step *s);
     void *state;
     size_t scratch_bytes;
@@ -50,6 +55,7 @@ typedef struct kp_place {
     size_t offset;    /* in the arena */
     int index;        /* of the graph's input or output */
     const void *data; /* of a constant */
+    bool read;        /* a constant that a step reads when it runs, not only to pack it */
 } kp_place;
 
 typedef struct kp_worker_memory {

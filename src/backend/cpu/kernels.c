@@ -53,15 +53,17 @@ size_t kp_dense_packed_floats(const kp_kernels *t, int64_t k, int64_t n)
     return (size_t)(panels * t->panel * k);
 }
 
-void kp_dense_pack(const kp_kernels *t, float *packed, const void *w, int64_t k, int64_t n)
+void kp_dense_pack(const kp_kernels *t, float *packed, const void *w, int64_t k, int64_t n,
+                   int64_t row0, int64_t row1)
 {
     const uint8_t *src = w;
     for (int64_t at = 0; at < n; at += t->panel) {
         size_t width = (size_t)(n - at < t->panel ? n - at : t->panel);
-        for (int64_t row = 0; row < k; row++) {
-            memcpy(packed, src + (size_t)(row * n + at) * sizeof *packed, width * sizeof *packed);
-            memset(packed + width, 0, ((size_t)t->panel - width) * sizeof *packed);
-            packed += t->panel;
+        float *to = packed + at * k + row0 * t->panel;
+        for (int64_t row = row0; row < row1; row++) {
+            memcpy(to, src + (size_t)(row * n + at) * sizeof *to, width * sizeof *to);
+            memset(to + width, 0, ((size_t)t->panel - width) * sizeof *to);
+            to += t->panel;
         }
     }
 }

@@ -50,8 +50,9 @@ const kp_kernels *kp_kernels_get(void);
 bool kp_kernels_has_act(kp_act_kind kind);
 
 size_t kp_dense_packed_floats(const kp_kernels *t, int64_t k, int64_t n);
-/* w: (k, n) in C order, maybe unaligned. */
-void kp_dense_pack(const kp_kernels *t, float *packed, const void *w, int64_t k, int64_t n);
+/* The rows [row0, row1) of w, (k, n) in C order, maybe unaligned. */
+void kp_dense_pack(const kp_kernels *t, float *packed, const void *w, int64_t k, int64_t n,
+                   int64_t row0, int64_t row1);
 
 /* 64-byte aligned memory for n floats, NULL if there is none; free() it. */
 float *kp_floats_new(size_t n);

@@ -1,8 +1,8 @@
 /* Convolutions as one product of matrices: each output pixel is a row, what its window sees are the
- * columns. For 1x1 kernels the image is that matrix already; a stride or a larger window is gathered
- * first, a block of pixels at a time. Measured with weights that come from memory (AVX-512, one
- * core): 170 to 180 GFLOP/s on the deep layers of ResNet50 and MobileNetV2, where oneDNN's kernels
- * reach 110 to 170. */
+ * columns. For 1x1 kernels the image is that matrix already; a stride or a larger window is
+ * gathered first, a block of pixels at a time. Measured with weights that come from memory
+ * (AVX-512, one core): 170 to 180 GFLOP/s on the deep layers of ResNet50 and MobileNetV2, where
+ * oneDNN's kernels reach 110 to 170. */
 #include "backend/cpu/cpu.h"
 
 #include <stdlib.h>
@@ -141,6 +141,12 @@ static bool is_plain(const kp_node *n)
     return true;
 }
 
+static void pack(const kp_step *s, int64_t row0, int64_t row1)
+{
+    const state *st = s->state;
+    kp_dense_pack(st->kernels, st->packed, s->node->inputs[1]->data, st->k, st->n, row0, row1);
+}
+
 static int build(kp_exec *e, kp_step *s)
 {
     const kp_node *n = s->node;
@@ -159,7 +165,8 @@ static int build(kp_exec *e, kp_step *s)
         st->bias = kp_dense_bias(e->kernels, e->places[bias->id].data, st->n);
     if (st->packed == NULL || (bias != NULL && st->bias == NULL))
         return kp_fail(KP_ENOMEM, "layer \"%s\": out of memory for weights", n->name);
-    kp_dense_pack(e->kernels, st->packed, n->inputs[1]->data, st->k, st->n);
+    s->pack_rows = st->k;
+    s->row_bytes = (size_t)st->n * sizeof(float);
     s->packed_bytes = packed * sizeof *st->packed;
     if (st->gathered)
         s->scratch_bytes = (size_t)(GATHERED_PIXELS * st->k) * sizeof(float);
@@ -190,6 +197,7 @@ bool kp_step_conv_product(kp_step *s, const kp_node *n)
     s->by = "own";
     s->run = run;
     s->build = build;
+    s->pack = pack;
     s->fini = fini;
     s->in_place = residual && window_columns(n) <= KP_DENSE_K_BLOCK ? 3 : -1;
     return true;

@@ -53,6 +53,12 @@ static void fini(kp_step *s)
     free(st);
 }
 
+static void pack(const kp_step *s, int64_t row0, int64_t row1)
+{
+    const state *st = s->state;
+    kp_dense_pack(st->kernels, st->packed, s->node->inputs[1]->data, st->k, st->n, row0, row1);
+}
+
 static int build(kp_exec *e, kp_step *s)
 {
     const kp_value *kernel = s->node->inputs[1], *bias = input_or_null(s->node, 2);
@@ -69,7 +75,8 @@ static int build(kp_exec *e, kp_step *s)
         st->bias = kp_dense_bias(e->kernels, e->places[bias->id].data, st->n);
     if (st->packed == NULL || (bias != NULL && st->bias == NULL))
         return kp_fail(KP_ENOMEM, "layer \"%s\": out of memory for weights", s->node->name);
-    kp_dense_pack(e->kernels, st->packed, kernel->data, st->k, st->n);
+    s->pack_rows = st->k;
+    s->row_bytes = (size_t)st->n * sizeof(float);
     s->packed_bytes = packed * sizeof *st->packed;
     return 0;
 }
@@ -90,6 +97,7 @@ bool kp_step_dense(kp_step *s, const kp_node *n)
     s->by = "own";
     s->run = run;
     s->build = build;
+    s->pack = pack;
     s->fini = fini;
     s->in_place = -1;
     return true;

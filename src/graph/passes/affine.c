@@ -18,6 +18,7 @@ static int scale_kernel(kp_graph *g, kp_node *n, const float *scale, int64_t cha
     for (int64_t i = 0; i < count; i += channels)
         for (int64_t c = 0; c < channels; c++)
             data[i + c] = (float)((double)data[i + c] * scale[c]);
+    kp_map_drop(old->data, old->data_bytes);
     n->inputs[1] = value;
     return 0;
 }

@@ -5,17 +5,14 @@
 /* Transposes first: they stand between the nodes that other passes join. Normalisation becomes
  * affine before it is folded; activations go into additions before these go into convolutions. */
 const kp_pass kp_passes[] = {
-    {"identities", kp_pass_identities},
-    {"transposes", kp_pass_transposes},
-    {"constants", kp_pass_constants},
-    {"batchnorm", kp_pass_batchnorm},
-    {"padding", kp_pass_padding},
-    {"affine", kp_pass_affine},
-    {"prescale", kp_pass_prescale},
-    {"activation", kp_pass_activation},
-    {"residual", kp_pass_residual},
-    {NULL, NULL},
+    {"identities", kp_pass_identities}, {"transposes", kp_pass_transposes},
+    {"constants", kp_pass_constants},   {"batchnorm", kp_pass_batchnorm},
+    {"padding", kp_pass_padding},       {"affine", kp_pass_affine},
+    {"prescale", kp_pass_prescale},     {"activation", kp_pass_activation},
+    {"residual", kp_pass_residual},     {NULL, NULL},
 };
+
+enum { PAGED_BYTES = 64 << 10 };
 
 int kp_pass_uses(const kp_graph *g, int **out)
 {
@@ -43,10 +40,13 @@ int kp_pass_new_const(kp_graph *g, const kp_node *like, const int64_t *shape, in
     size_t bytes;
     if (!kp_shape_bytes(shape, ndim, KP_FLOAT32, &bytes))
         return kp_fail(KP_ELIMIT, "a constant that does not fit in memory");
-    *data = kp_graph_alloc(g, bytes);
+    bool paged = bytes >= PAGED_BYTES;
+    *data = paged ? kp_graph_alloc_pages(g, bytes) : kp_graph_alloc(g, bytes);
     if (!*data)
         return KP_ENOMEM;
-    return kp_graph_add_const(g, like->name, KP_FLOAT32, shape, ndim, *data, out);
+    KP_TRY(kp_graph_add_const(g, like->name, KP_FLOAT32, shape, ndim, *data, out));
+    (*out)->paged = paged;
+    return 0;
 }
 
 void kp_pass_take_output(kp_node *into, kp_node *from)

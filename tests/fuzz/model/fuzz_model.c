@@ -102,7 +102,7 @@ static bool lowers(const char *path)
     kp_graph *g = NULL;
     kp_port ports[PORTS_MAX];
     bool small = false;
-    if (kp_keras_open(&k, path) != 0)
+    if (kp_keras_open(&k, path, NULL) != 0)
         return false;
     if (kp_arena_new(&mem, 256 << 20) != 0)
         abort();
