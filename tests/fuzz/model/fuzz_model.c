@@ -106,7 +106,7 @@ static bool lowers(const char *path)
         return false;
     if (kp_arena_new(&mem, 256 << 20) != 0)
         abort();
-    if (kp_lower(k, mem, &l) == 0) {
+    if (kp_lower(k, mem, NULL, &l) == 0) {
         must(kp_graph_verify(l.graph), "the graph after lowering");
         for (int i = 0; i < l.n_inputs && i < PORTS_MAX; i++) {
             ports[i] = l.inputs[i];
