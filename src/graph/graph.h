@@ -224,8 +224,13 @@ typedef struct kp_kernel_def {
     int (*infer)(const kp_node *n, kp_value *out, int64_t *next_symbol);
     /* Computes out (its shape has all sizes, its memory does not overlap an input's) from dense
      * arrays; an absent input has data NULL. May run in several threads at once. A row's bytes
-     * must not depend on the other rows. */
+     * must not depend on the other rows, unless whole_batch is set. */
     int (*run)(const void *params, const kp_tensor *in, int n_in, kp_tensor *out);
+    /* NULL but for an operation that leaves a size of its result open until it sees the data of a
+     * whole batch: measure gives that size, fix copies params into mem with the size settled. */
+    int (*measure)(const void *params, const kp_tensor *in, int n_in, int64_t *size);
+    int (*fix)(const void *params, int64_t size, kp_arena *mem, const void **out);
+    bool whole_batch; /* a row's result depends on the other rows, too */
 } kp_kernel_def;
 
 struct kp_value {

@@ -101,7 +101,7 @@ static int find(kp_keras *k, const kp_layer *l, const char *sub, int index, cons
 {
     if (k->format == KP_FORMAT_LEGACY_H5)
         return kp_legacy_find(k, l, sub, index, name, out, where);
-    return kp_v3_find(k, l, sub, index, out, where);
+    return kp_v3_find(k, l, sub, index, name, out, where);
 }
 
 static int check_shape(const kp_layer *l, const char *name, const kp_weight *w, int ndim,

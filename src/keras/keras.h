@@ -137,6 +137,10 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
                     const char *name, int ndim, const int64_t *shape, kp_weight *out);
 /* How many variables the file holds for the layer at sub; 0 if none. */
 int kp_keras_weight_count(kp_keras *k, const kp_layer *layer, const char *sub);
+/* A file that the archive holds for the layer ("vocabulary.txt"): its bytes live as long as k.
+ * KP_ENOTFOUND (no text): there is none; KP_EMODEL: damaged or too large. */
+int kp_keras_asset(kp_keras *k, const kp_layer *layer, const char *name, const char **data,
+                   size_t *size);
 /* After lowering: KP_EMODEL when a layer that was lowered has variables that nobody asked for, when
  * the file has weights of layers that the model does not have, or when the weights of an archive do
  * not have their checksum (for large ones computed beside the lowering, by a thread of its own). */

@@ -169,8 +169,10 @@ int kp_twins_find(kp_keras *k);
 /* store_v3.c: weights by path. open makes the index and says where each layer's group is; find
  * gives KP_ENOTFOUND when there is no such variable, *where is set in any case. */
 int kp_v3_open(kp_keras *k);
-int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_place *out,
-               const char **where);
+int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
+               kp_place *out, const char **where);
+/* The path of the layer's group, "layers/dense"; NULL if it has none. */
+const char *kp_v3_group(kp_keras *k, const kp_layer *l);
 int kp_v3_count(kp_keras *k, const kp_layer *l, const char *sub);
 int kp_v3_check_unused(kp_keras *k);
 /* index_h5.c and store_h5.c: weights by layer_names and weight_names; as above. */

@@ -413,14 +413,17 @@ static char *vars_path(kp_keras *k, const char *group, const char *mark, const c
     return inner == NULL ? NULL : folder(k, group, inner);
 }
 
-static kp_entry *dataset(kp_keras *k, const char *vars, int index)
+/* By number, or by name where a layer stores its variables itself (idf_weights of a lookup). */
+static kp_entry *dataset(kp_keras *k, const char *vars, int index, const char *name)
 {
     char *path = kp_arena_printf(k->mem, "%s%d", vars, index);
-    return path != NULL ? entry_at(k, path, true) : NULL;
+    kp_entry *e = path != NULL ? entry_at(k, path, true) : NULL;
+    char *named = e == NULL ? kp_arena_printf(k->mem, "%s%s", vars, name) : NULL;
+    return named != NULL ? entry_at(k, named, true) : e;
 }
 
-int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_place *out,
-               const char **where)
+int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
+               kp_place *out, const char **where)
 {
     kp_store *s = l->store;
     *where = "its group";
@@ -435,9 +438,9 @@ int kp_v3_find(kp_keras *k, const kp_layer *l, const char *sub, int index, kp_pl
     if (vars == NULL || old == NULL || wanted == NULL)
         return KP_ENOMEM;
     *where = wanted;
-    kp_entry *e = dataset(k, vars, index);
+    kp_entry *e = dataset(k, vars, index, name);
     if (e == NULL && *sub != '\0')
-        e = dataset(k, old, index);
+        e = dataset(k, old, index, name);
     if (e == NULL)
         return KP_ENOTFOUND;
     e->used = true;
@@ -464,6 +467,14 @@ int kp_v3_count(kp_keras *k, const kp_layer *l, const char *sub)
             n += k->entries[i].is_dataset && strchr(k->entries[i].path + skip, '/') == NULL;
     }
     return n;
+}
+
+const char *kp_v3_group(kp_keras *k, const kp_layer *l)
+{
+    kp_store *s = l->store;
+    if (s->group != NULL && !s->named)
+        check_name(k, l, s);
+    return s->group;
 }
 
 /* ---- what nobody asked for ---- */

@@ -228,11 +228,13 @@ int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out);
 /* ---- the layers and operations, by area: each table ends with a NULL name ---- */
 extern const kp_lw_entry kp_lw_activation_layers[];
 extern const kp_lw_entry kp_lw_adaptive_layers[];
+extern const kp_lw_entry kp_lw_categorical_layers[];
 extern const kp_lw_entry kp_lw_contract_layers[];
 extern const kp_lw_entry kp_lw_conv_layers[];
 extern const kp_lw_entry kp_lw_core_layers[];
 extern const kp_lw_entry kp_lw_einsum_layers[];
 extern const kp_lw_entry kp_lw_embedding_layers[];
+extern const kp_lw_entry kp_lw_lookup_layers[];
 extern const kp_lw_entry kp_lw_merge_layers[];
 extern const kp_lw_entry kp_lw_norm_layers[];
 extern const kp_lw_entry kp_lw_ops_layers[];

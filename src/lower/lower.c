@@ -29,7 +29,7 @@ static int input_dtype(const kp_layer *l, kp_dtype *out)
         v = json_object_get(json_object_get(v, "config"), "name");
     const char *name = json_is_string(v) ? json_string_value(v) : "float32";
     *out = kp_dtype_from_name(name);
-    if (*out == KP_DTYPE_NONE || *out == KP_STRING)
+    if (*out == KP_DTYPE_NONE)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): inputs of type %s are not supported", l->path,
                        l->class_name, name);
     return 0;

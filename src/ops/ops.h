@@ -15,8 +15,12 @@
 
 #include "graph/graph.h"
 
+#include "ops/encode.h"
 #include "ops/fft.h"
+#include "ops/hash.h"
 #include "ops/linalg.h"
+#include "ops/lookup.h"
 #include "ops/scan.h"
+#include "ops/text.h"
 
 #endif

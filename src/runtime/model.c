@@ -103,10 +103,9 @@ static int fill_info(kp_model *m, const char *path)
         return kp_fail(KP_EMODEL, "%s: the model has no %s", path,
                        info->n_inputs == 0 ? "input" : "output");
     for (size_t i = 0; i < info->n_inputs; i++) {
-        if (info->inputs[i].ndim < 1 || info->inputs[i].dtype == KP_STRING)
-            return kp_fail(KP_EMODEL, "%s: input \"%s\" is a %s of rank %d, which is not supported",
-                           path, info->inputs[i].name, kp_dtype_name(info->inputs[i].dtype),
-                           info->inputs[i].ndim);
+        if (info->inputs[i].ndim < 1)
+            return kp_fail(KP_EMODEL, "%s: input \"%s\" is of rank %d, which is not supported",
+                           path, info->inputs[i].name, info->inputs[i].ndim);
     }
     m->in_now = kp_arena_array(m->mem, info->n_inputs, sizeof *m->in_now);
     m->out_now = kp_arena_array(m->mem, info->n_outputs, sizeof *m->out_now);
@@ -117,7 +116,7 @@ static int fill_info(kp_model *m, const char *path)
 static int first_variant(kp_model *m)
 {
     if (!kp_model_shapes_closed(m)) {
-        m->info.max_batch = m->asked_batch > 0 ? m->asked_batch : 8;
+        m->info.max_batch = m->asked_batch > 0 ? m->asked_batch : m->grouped ? KP_PREDICT_BATCH : 8;
         return 0;
     }
     int64_t *shapes = kp_arena_array(m->mem, m->info.n_inputs, KP_MAX_DIMS * sizeof *shapes);
@@ -142,6 +141,7 @@ static int open_steps(kp_model *m, const char *path, const kp_model_options *opt
     KP_TRY(kp_lower(m->keras, m->mem, NULL, &m->low));
     KP_TRY(fill_info(m, path));
     KP_TRY(pick_scaling(m, opt->preprocess));
+    KP_TRY(kp_measure_init(m));
     return first_variant(m);
 }
 
@@ -179,6 +179,7 @@ void kp_model_close(kp_model **model)
     kp_model *m = *model;
     for (int i = 0; i < m->n_variants; i++)
         kp_variant_free(m, &m->variants[i]);
+    kp_variant_free(m, &m->probe);
     kp_lowered_fini(&m->low);
     kp_keras_close(&m->keras);
     kp_arena_free(&m->mem);

@@ -14,10 +14,22 @@
  * when there are more. */
 enum { KP_VARIANTS_MAX = 4 };
 
+/* Where rows depend on the batch that they are in, batches are those of Keras' predict: so many
+ * rows from the first one on, unless the caller fixes another number. */
+enum { KP_PREDICT_BATCH = 32 };
+
+/* A node whose result has a size that only the data of a batch decide. */
+typedef struct kp_open_node {
+    kp_node *node;      /* in the lowered graph; its params are those of the latest variant */
+    const void *params; /* as lowered: the size is open */
+} kp_open_node;
+
 /* The model made ready for one shape of its inputs. */
 typedef struct kp_variant {
     int64_t
         *shapes; /* n_inputs times KP_MAX_DIMS, the batch as KP_DIM_BATCH: what it was made for */
+    int64_t *sizes;  /* n_open: of the open nodes */
+    kp_arena *mem;   /* the open nodes' params */
     kp_graph *graph; /* specialised and optimised */
     kp_exec *exec;
     int64_t max_batch;
@@ -34,6 +46,11 @@ struct kp_model {
     const kp_backend *backend;
     int64_t asked_batch; /* options.max_batch, 0: by rule */
     kp_scaling scaling;  /* of image inputs in kp_model_predict */
+    bool grouped;        /* rows depend on their batch */
+    kp_open_node *open;
+    int n_open;
+    kp_variant *probe;  /* n_open > 0: a graph of size 1, never compiled, that inputs are fed to */
+    int64_t *sizes_now; /* n_open: measured of the batch that runs */
     kp_variant *variants[KP_VARIANTS_MAX];
     int n_variants;
     uint64_t clock;
@@ -44,8 +61,10 @@ struct kp_model {
 };
 
 /* The variant for these input shapes (n_inputs times KP_MAX_DIMS sizes; the first of each is the
- * batch and ignored), compiled now if there is none. */
+ * batch and ignored) and m->sizes_now, compiled now if there is none. */
 int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out);
+/* The same without an executable, for m->probe. */
+int kp_variant_probe(kp_model *m, const int64_t *shapes, kp_variant **out);
 void kp_variant_free(kp_model *m, kp_variant **v);
 /* Buffers for max_batch rows; a second call does nothing. */
 int kp_variant_in_buffer(kp_variant *v, size_t input, void **out);
@@ -55,9 +74,18 @@ size_t kp_value_row_bytes(const kp_value *v);
 /* The specialised graph for the model's own shapes when it leaves none open, else KP_ESHAPE. */
 bool kp_model_shapes_closed(const kp_model *m);
 
+/* ---- measure.c ---- */
+/* Finds the open nodes, and whether rows depend on their batch. */
+int kp_measure_init(kp_model *m);
+/* Makes m->probe for these shapes. KP_ESHAPE when an output's own size is open: out of batches of
+ * different sizes no array can be made (unless one is all). */
+int kp_measure_begin(kp_model *m, const int64_t *shapes, bool one_batch);
+/* Fills m->sizes_now from the inputs at m->in_now. */
+int kp_measure_run(kp_model *m, int64_t n_rows);
+
 /* The batch size by rule: enough work for each call to hide its cost, little enough to keep
- * activations in cache and to answer soon. port_bytes: of a row's inputs and outputs; row_bytes: the
- * same and its two largest values. */
+ * activations in cache and to answer soon. port_bytes: of a row's inputs and outputs; row_bytes:
+ * the same and its two largest values. */
 int64_t kp_batch_rule(double flops_per_row, size_t port_bytes, size_t row_bytes,
                       size_t memory_bytes);
 

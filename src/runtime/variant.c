@@ -13,6 +13,8 @@ size_t kp_value_row_bytes(const kp_value *v)
 
 bool kp_model_shapes_closed(const kp_model *m)
 {
+    if (m->n_open > 0)
+        return false;
     for (size_t i = 0; i < m->info.n_inputs; i++) {
         for (int d = 1; d < m->info.inputs[i].ndim; d++) {
             if (m->info.inputs[i].shape[d] < 0)
@@ -106,29 +108,52 @@ static int check_outputs(const kp_model *m, const kp_graph *g)
     return 0;
 }
 
-static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v)
+/* Settles the open nodes' sizes in the lowered graph, from which the variant is made. */
+static int fix_sizes(kp_model *m, kp_variant *v)
+{
+    memcpy(v->sizes, m->sizes_now, (size_t)m->n_open * sizeof *v->sizes);
+    KP_TRY(kp_arena_new(&v->mem, 0));
+    for (int i = 0; i < m->n_open; i++) {
+        const kp_kernel_def *def = m->open[i].node->attr.kernel.def;
+        KP_TRY(
+            def->fix(m->open[i].params, v->sizes[i], v->mem, &m->open[i].node->attr.kernel.params));
+    }
+    return 0;
+}
+
+static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool probe)
 {
     size_t n_in = m->info.n_inputs, n_out = m->info.n_outputs;
     v->shapes = calloc(n_in * KP_MAX_DIMS + 1, sizeof *v->shapes);
     v->in_buffer = calloc(n_in + 1, sizeof *v->in_buffer);
     v->out_buffer = calloc(n_out + 1, sizeof *v->out_buffer);
+    v->sizes = calloc((size_t)m->n_open + 1, sizeof *v->sizes);
     kp_port *ports = calloc(n_in + 1, sizeof *ports);
     int rc = 0;
-    if (v->shapes == NULL || v->in_buffer == NULL || v->out_buffer == NULL || ports == NULL) {
+    if (v->sizes == NULL || v->shapes == NULL || v->in_buffer == NULL || v->out_buffer == NULL ||
+        ports == NULL) {
         rc = kp_fail(KP_ENOMEM, "out of memory while compiling the model");
         goto done;
     }
     memcpy(v->shapes, shapes, n_in * KP_MAX_DIMS * sizeof *v->shapes);
     shapes_to_ports(m, shapes, ports);
-    rc = kp_graph_specialise(&v->graph, m->low.graph, ports, (int)n_in);
+    if (m->n_open > 0)
+        rc = fix_sizes(m, v);
+    if (rc == 0)
+        rc = kp_graph_specialise(&v->graph, m->low.graph, ports, (int)n_in);
+    if (probe) {
+        v->max_batch = m->info.max_batch;
+        goto done;
+    }
     if (rc == 0)
         rc = kp_graph_optimise(v->graph, kp_ref_eval, NULL, NULL, NULL);
     if (rc == 0)
         rc = check_outputs(m, v->graph);
     if (rc != 0)
         goto done;
-    v->max_batch = m->asked_batch > 0
-                       ? m->asked_batch
+    v->max_batch = m->asked_batch > 0 ? m->asked_batch
+                   : m->grouped
+                       ? KP_PREDICT_BATCH
                        : kp_batch_rule(graph_flops(v->graph), row_ports(v->graph),
                                        row_footprint(v->graph), kp_machine_get()->memory_bytes);
     kp_compile_options opt = {
@@ -147,6 +172,8 @@ void kp_variant_free(kp_model *m, kp_variant **variant)
     if (v->exec != NULL)
         m->backend->close(&v->exec);
     kp_graph_free(&v->graph);
+    kp_arena_free(&v->mem);
+    free(v->sizes);
     for (size_t i = 0; v->in_buffer != NULL && i < m->info.n_inputs; i++)
         free(v->in_buffer[i]);
     for (size_t i = 0; v->out_buffer != NULL && i < m->info.n_outputs; i++)
@@ -189,7 +216,8 @@ int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out)
 {
     m->clock++;
     for (int i = 0; i < m->n_variants; i++) {
-        if (same_shapes(m, m->variants[i]->shapes, shapes)) {
+        if (same_shapes(m, m->variants[i]->shapes, shapes) &&
+            memcmp(m->variants[i]->sizes, m->sizes_now, (size_t)m->n_open * sizeof(int64_t)) == 0) {
             m->variants[i]->last_use = m->clock;
             *out = m->variants[i];
             return 0;
@@ -198,7 +226,7 @@ int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out)
     kp_variant *v = calloc(1, sizeof *v);
     if (v == NULL)
         return kp_fail(KP_ENOMEM, "out of memory while compiling the model");
-    int rc = variant_build(m, shapes, v);
+    int rc = variant_build(m, shapes, v, false);
     if (rc != 0) {
         kp_variant_free(m, &v);
         return rc;
@@ -207,6 +235,17 @@ int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out)
     m->variants[place_for_variant(m)] = v;
     *out = v;
     return 0;
+}
+
+int kp_variant_probe(kp_model *m, const int64_t *shapes, kp_variant **out)
+{
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL)
+        return kp_fail(KP_ENOMEM, "out of memory");
+    int rc = variant_build(m, shapes, *out, true);
+    if (rc != 0)
+        kp_variant_free(m, out);
+    return rc;
 }
 
 static int buffer_make(size_t row_bytes, int64_t rows, void **out)

@@ -21,8 +21,17 @@ static bool parse_header(const char *h, kp_tensor *t)
         if (strncmp(descr + 10, types[i].descr, 3) == 0)
             t->dtype = types[i].dtype;
     }
+    int64_t chars = 0;
     t->ndim = 0;
-    t->size_bytes = kp_dtype_size(t->dtype);
+    if (descr[10] == '<' && descr[11] == 'U')
+        chars = strtoll(descr + 12, NULL, 10);
+    if (descr[10] == '|' && descr[11] == 'S')
+        t->string_bytes = (int32_t)strtoll(descr + 12, NULL, 10);
+    if (descr[11] == 'U' || descr[11] == 'S')
+        t->dtype = KP_STRING;
+    t->size_bytes = chars > 0             ? (size_t)chars * 4
+                    : t->string_bytes > 0 ? (size_t)t->string_bytes
+                                          : kp_dtype_size(t->dtype);
     for (char *at = (char *)shape + 10; *at != ')' && t->ndim < KP_MAX_DIMS;) {
         char *end;
         t->shape[t->ndim] = strtoll(at, &end, 10);
@@ -32,6 +41,41 @@ static bool parse_header(const char *h, kp_tensor *t)
         at = end + strspn(end, ", ");
     }
     return t->dtype != KP_DTYPE_NONE;
+}
+
+static size_t put_utf8(char *to, uint32_t c)
+{
+    if (c < 0x80)
+        return to[0] = (char)c, 1;
+    int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    to[0] = (char)(((0xFF00 >> (more + 1)) & 0xFF) | (c >> (6 * more)));
+    for (int i = 1; i <= more; i++)
+        to[i] = (char)(0x80 | ((c >> (6 * (more - i))) & 0x3F));
+    return (size_t)more + 1;
+}
+
+/* UCS-4 as NumPy keeps it becomes UTF-8 of the same number of bytes at most. */
+static bool to_utf8(kp_tensor *t)
+{
+    int64_t count = 1;
+    for (int d = 0; d < t->ndim; d++)
+        count *= t->shape[d];
+    t->string_bytes = count > 0 ? (int32_t)(t->size_bytes / (size_t)count) : 4;
+    char *made = calloc(1, t->size_bytes + 1);
+    for (int64_t i = 0; made != NULL && i < count; i++) {
+        const uint8_t *from = (const uint8_t *)t->data + (size_t)(i * t->string_bytes);
+        char *to = made + i * t->string_bytes;
+        for (int32_t k = 0; k < t->string_bytes / 4; k++) {
+            uint32_t c;
+            memcpy(&c, from + 4 * k, 4);
+            if (c == 0)
+                break;
+            to += put_utf8(to, c);
+        }
+    }
+    free(t->data);
+    t->data = made;
+    return made != NULL;
 }
 
 bool npy_read(const char *path, kp_tensor *t)
@@ -47,6 +91,8 @@ bool npy_read(const char *path, kp_tensor *t)
         t->data = aligned_alloc(64, (t->size_bytes + 64) / 64 * 64);
         ok = t->data != NULL && fread(t->data, 1, t->size_bytes, f) == t->size_bytes;
     }
+    if (ok && t->dtype == KP_STRING && t->string_bytes == 0)
+        ok = to_utf8(t);
     if (f != NULL)
         fclose(f);
     if (!ok)
@@ -57,6 +103,11 @@ bool npy_read(const char *path, kp_tensor *t)
 bool npy_write(const char *path, const kp_tensor *t)
 {
     const char *descr = NULL;
+    char text_type[24];
+    if (t->dtype == KP_STRING) {
+        snprintf(text_type, sizeof text_type, "|S%d", (int)t->string_bytes);
+        descr = text_type;
+    }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (types[i].dtype == t->dtype)
             descr = types[i].descr;

@@ -1,4 +1,5 @@
-/* Just enough of the NPY format for test programs: dense C order, little-endian numbers. */
+/* Just enough of the NPY format for test programs: dense C order, little-endian numbers,
+ * strings (|S as they are; <U becomes UTF-8; written as |S). */
 #ifndef KP_TESTS_NPY_H
 #define KP_TESTS_NPY_H
 
