@@ -181,10 +181,34 @@ static int do_crossing(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_encode(w, mode, bins, c->layer->policy.compute, ids, NULL, out);
 }
 
+/* ---- the two layers that FeatureSpace adds to a model ---- */
+
+static int do_identity(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    (void)w;
+    *out = c->in[0];
+    return 0;
+}
+
+/* Types that differ meet in float32. */
+static int do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    int64_t axis;
+    bool same = true;
+    KP_TRY(kp_cfg_int(c->layer, "axis", -1, &axis));
+    for (int i = 1; i < c->n_in; i++)
+        same = same && c->in[i]->dtype == c->in[0]->dtype;
+    for (int i = 0; !same && i < c->n_in; i++)
+        KP_TRY(kp_lw_float(w, c->in[i], &c->in[i]));
+    return kp_lw_concat_axis(w, c, axis, out);
+}
+
 const kp_lw_entry kp_lw_categorical_layers[] = {
     {"CategoryEncoding", do_category, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"Discretization", do_discretization, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Hashing", do_hashing, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"HashedCrossing", do_crossing, 0, 2, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"TFDConcat", do_concat, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"TFDIdentity", do_identity, 0, KP_LW_ONE, KP_LW_MASK_PASS},
     {0},
 };

@@ -39,7 +39,7 @@ int kp_measure_init(kp_model *m)
     for (int i = 0; i < g->n_nodes; i++) {
         kp_node *n = g->nodes[i];
         if (is_open(n))
-            m->open[m->n_open++] = (kp_open_node){n, n->attr.kernel.params};
+            m->open[m->n_open++] = (kp_open_node){n, NULL, n->attr.kernel.params};
         m->grouped = m->grouped || (n->op == KP_OP_KERNEL && n->attr.kernel.def->whole_batch);
     }
     m->grouped = m->grouped || m->n_open > 0;
@@ -67,12 +67,27 @@ static int check_outputs(kp_model *m)
     return rc;
 }
 
+/* The open nodes in the probe's graph: right after it was made they have the lowered nodes' params.
+ */
+static void find_copies(kp_model *m)
+{
+    const kp_graph *g = m->probe->graph;
+    for (int k = 0; k < m->n_open; k++) {
+        for (int i = 0; i < g->n_nodes; i++) {
+            if (g->nodes[i]->op == KP_OP_KERNEL &&
+                g->nodes[i]->attr.kernel.params == m->open[k].node->attr.kernel.params)
+                m->open[k].probe = g->nodes[i];
+        }
+    }
+}
+
 int kp_measure_begin(kp_model *m, const int64_t *shapes, bool one_batch)
 {
     kp_variant_free(m, &m->probe);
     for (int i = 0; i < m->n_open; i++)
         m->sizes_now[i] = 1;
     KP_TRY(kp_variant_probe(m, shapes, &m->probe));
+    find_copies(m);
     return one_batch ? 0 : check_outputs(m);
 }
 
@@ -134,14 +149,9 @@ int kp_measure_run(kp_model *m, int64_t n_rows)
 {
     const kp_graph *g = m->probe->graph;
     probing p = {m, n_rows, calloc((size_t)g->n_values + 1, sizeof *p.made)};
-    int rc = p.made == NULL ? kp_fail(KP_ENOMEM, "out of memory") : 0, k = 0;
-    for (int i = 0; rc == 0 && i < g->n_nodes && k < m->n_open; i++) {
-        const kp_node *n = g->nodes[i];
-        /* The nodes come in the order of the lowered graph, whose name and definition they have. */
-        if (n->op == KP_OP_KERNEL && n->attr.kernel.def == m->open[k].node->attr.kernel.def &&
-            n->name == m->open[k].node->name)
-            rc = measure_node(&p, n, &m->sizes_now[k++]);
-    }
+    int rc = p.made == NULL ? kp_fail(KP_ENOMEM, "out of memory") : 0;
+    for (int i = 0; rc == 0 && i < m->n_open; i++)
+        rc = measure_node(&p, m->open[i].probe, &m->sizes_now[i]);
     for (int i = 0; p.made != NULL && i < g->n_values; i++)
         free(p.made[i]);
     free(p.made);

@@ -72,7 +72,7 @@ def reference(model, inputs):
     """inputs in the model's flat order; it gets them in the form that it was made with."""
     if any(a.dtype.kind in "OSU" for a in inputs):
         import tensorflow as tf  # Keras takes strings as tensors only
-        inputs = [tf.constant(a) if a.dtype.kind in "OSU" else a for a in inputs]
+        inputs = [tf.constant(a) for a in inputs]
     struct = keras.tree.pack_sequence_as(model._inputs_struct, inputs) if hasattr(
         model, "_inputs_struct") else inputs[0]
     out = model(struct, training=False)
