@@ -103,6 +103,7 @@ static int part_fits(const kp_layer *l, const char *sub, const char *slot)
     static const char *const parts[][2] = {{"query_dense", "query"},
                                            {"key_dense", "key"},
                                            {"value_dense", "value"},
+                                           {"gate_dense", "gate"},
                                            {"output_dense", "attention_output"}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strcmp(sub, parts[i][0]) == 0)

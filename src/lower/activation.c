@@ -209,7 +209,13 @@ static int do_elu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 static int do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    return softmax_layer(w, c->layer, c->in[0], out);
+    kp_axes axes;
+    kp_value *x, *mask = c->n_in > 1 ? c->in[1] : c->in_mask[0];
+    KP_TRY(kp_lw_axes(c->layer, "axis", c->in[0]->ndim, -1, &axes));
+    KP_TRY(kp_lw_float(w, c->in[0], &x));
+    if (mask)
+        KP_TRY(kp_lw_more_than_half(w, mask, &mask));
+    return kp_lw_masked_softmax(w, &axes, mask, w->major >= 3, x, out);
 }
 
 /* Keras 2: x above theta, else 0. */
@@ -256,7 +262,7 @@ const kp_lw_entry kp_lw_activation_layers[] = {
     {"LeakyReLU", do_leaky_relu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
     {"ELU", do_elu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
     {"PReLU", do_prelu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
-    {"Softmax", do_softmax, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Softmax", do_softmax, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_PASS},
     {"ThresholdedReLU", do_threshold_relu, 0, KP_LW_ONE, KP_LW_MASK_PASS},
     {0},
 };

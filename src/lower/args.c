@@ -47,7 +47,8 @@ static int walk_call(const kp_lw_env *env, const kp_call *call, kp_lw_result *ou
     return 0;
 }
 
-/* The masks that the call gives: one for its first tensor, or a list for the first ones. */
+/* The masks that the call gives: one for its first tensor, or a list for the first ones, where None
+ * means that there is none. */
 static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
@@ -55,6 +56,8 @@ static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *
     int n = !mask ? 0 : list ? mask->n_items : 1;
     for (int i = 0; i < n && i < out->n; i++) {
         const kp_arg *a = list ? &mask->items[i] : mask;
+        if (list)
+            out->masks[i] = NULL;
         if (a->kind == KP_ARG_REF)
             KP_TRY(kp_lw_ref(env, a->ref, &out->masks[i]));
     }
@@ -83,6 +86,47 @@ const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name)
     if (position < c->call->args.n_items)
         return &c->call->args.items[position];
     return kp_lw_keyword(c->call, name);
+}
+
+int kp_lw_arg_tensor(kp_lw *w, const kp_lw_call *c, int position, const char *name, kp_value **out,
+                     kp_value **mask)
+{
+    const kp_arg *a = kp_lw_arg(c, position, name);
+    *out = NULL;
+    if (mask)
+        *mask = NULL;
+    if (!a || a->kind == KP_ARG_NONE)
+        return 0;
+    if (a->kind != KP_ARG_REF)
+        return kp_fail(KP_EMODEL, "layer \"%s\": the argument \"%s\" is not a tensor",
+                       c->layer->path, name);
+    KP_TRY(kp_lw_ref(c->env, a->ref, out));
+    if (mask)
+        *mask = kp_lw_ref_mask(c->env, a->ref);
+    return kp_dtype_is_float((*out)->dtype) ? kp_lw_float(w, *out, out) : 0;
+}
+
+int kp_lw_arg_flag(const kp_lw_call *c, int position, const char *name, bool *out)
+{
+    const kp_arg *a = kp_lw_arg(c, position, name);
+    *out = a && ((a->kind == KP_ARG_BOOL && a->boolean) || (a->kind == KP_ARG_INT && a->integer));
+    if (!a || a->kind == KP_ARG_NONE || a->kind == KP_ARG_BOOL || a->kind == KP_ARG_INT)
+        return 0;
+    return kp_fail(KP_EMODEL, "layer \"%s\": the argument \"%s\" is not true or false",
+                   c->layer->path, name);
+}
+
+/* The tensor may be known by other calls, which hand on what they get, and outside the model. */
+void kp_lw_forget_mask(const kp_lw_env *env, kp_ref ref)
+{
+    kp_value *value, *mask = kp_lw_ref_mask(env, ref);
+    if (!mask || kp_lw_ref(env, ref, &value) != 0)
+        return;
+    for (; env; env = env->outer)
+        for (int i = 0; i < env->n_calls; i++)
+            for (int j = 0; j < env->results[i].n; j++)
+                if (env->results[i].values[j] == value && env->results[i].masks[j] == mask)
+                    env->results[i].masks[j] = NULL;
 }
 
 bool kp_lw_arg_number(const kp_arg *a, double *out)

@@ -32,15 +32,16 @@ typedef struct kp_lw {
     kp_keras *k;
     kp_graph *g;
     kp_arena *mem;
-    int major;            /* of the Keras that wrote the file */
-    bool training;        /* inside a model that is called with training=True */
-    bool keras_shapes;    /* as in kp_lower_options */
-    bool silent;          /* nothing is recorded: the layers' shapes are not Keras' own */
-    int64_t fixed_batch;  /* of the model that is lowered now */
-    int depth;            /* of nested models */
-    const char *name;     /* of the nodes that are added now: the layer's path */
-    kp_lw_record *record; /* of the layer that is lowered now */
-    kp_lw_record *slots;  /* hash table over layers, n_slots a power of two */
+    int major;                   /* of the Keras that wrote the file */
+    bool training;               /* inside a model that is called with training=True */
+    bool keras_shapes;           /* as in kp_lower_options */
+    bool silent;                 /* nothing is recorded: the layers' shapes are not Keras' own */
+    int64_t fixed_batch;         /* of the model that is lowered now */
+    int depth;                   /* of nested models */
+    const char *name;            /* of the nodes that are added now: the layer's path */
+    kp_lw_record *record;        /* of the layer that is lowered now */
+    const struct kp_lw_env *env; /* of the model that is lowered now */
+    kp_lw_record *slots;         /* hash table over layers, n_slots a power of two */
     size_t n_slots;
     int n_called;
     kp_lw_weight *oldest, *newest;
@@ -56,6 +57,7 @@ typedef struct kp_lw_result {
 typedef struct kp_lw_env {
     kp_lw_result *results;
     int n_calls;
+    const struct kp_lw_env *outer; /* of the model that calls this one, NULL at the top */
 } kp_lw_env;
 
 typedef struct kp_lw_call {
@@ -108,6 +110,8 @@ kp_lw_record *kp_lw_record_of(kp_lw *w, const kp_layer *layer);
 int kp_lw_model_input(kp_lw *w, const kp_layers *m, int j, kp_port *port, kp_value **out);
 /* The batch size that an InputLayer fixes; 0: none. */
 int64_t kp_lw_fixed_batch(const kp_layer *l);
+/* KP_EMODEL when the call runs the layer as in training. */
+int kp_lw_check_training(const kp_lw *w, const kp_call *call);
 
 /* ---- args.c ---- */
 /* All tensors of a call's arguments: positional ones first, lists in order. */
@@ -119,6 +123,14 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref);
 const kp_arg *kp_lw_keyword(const kp_call *call, const char *name);
 /* An argument by position or, if it is not there, by name; NULL if absent. */
 const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name);
+/* A tensor argument (floats as float32) and the mask that came with it (NULL: not asked for); both
+ * NULL when the call does not give it. */
+int kp_lw_arg_tensor(kp_lw *w, const kp_lw_call *c, int position, const char *name, kp_value **out,
+                     kp_value **mask);
+/* True or false; false when the call does not say. */
+int kp_lw_arg_flag(const kp_lw_call *c, int position, const char *name, bool *out);
+/* From now on the tensor has no mask, in any call that gave it. */
+void kp_lw_forget_mask(const kp_lw_env *env, kp_ref ref);
 /* A number: *is_number is false for a tensor. */
 bool kp_lw_arg_number(const kp_arg *a, double *out);
 /* What the call says about training: 1, 0, or -1 when it does not say. */
@@ -222,12 +234,25 @@ int kp_lw_both(kp_lw *w, kp_value *a, kp_value *b, kp_value **out);
 int kp_lw_not(kp_lw *w, kp_value *x, kp_value **out);
 /* a where the condition (bool) holds, else b; of one type. */
 int kp_lw_select(kp_lw *w, kp_value *condition, kp_value *a, kp_value *b, kp_value **out);
+/* A constant without axes. */
+int kp_lw_number(kp_lw *w, float v, kp_dtype dtype, kp_value **out);
+/* x > 0.5, as bool: what counts as true in masks of numbers. */
+int kp_lw_more_than_half(kp_lw *w, kp_value *x, kp_value **out);
+/* Softmax over the places where the mask holds (NULL: everywhere). A group without any place gives
+ * equal shares, or zeros. */
+int kp_lw_masked_softmax(kp_lw *w, const kp_axes *axes, kp_value *mask, bool zeros, kp_value *x,
+                         kp_value **out);
+/* The mean along an axis of the steps for which the mask (batch, steps) holds. */
+int kp_lw_masked_mean(kp_lw *w, int axis, bool keepdims, kp_value *mask, kp_value *x,
+                      kp_value **out);
 /* An axis of size 1 at place `at` (1..ndim; 0 where x has no batch). */
 int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out);
 
 /* ---- the layers and operations, by area: each table ends with a NULL name ---- */
 extern const kp_lw_entry kp_lw_activation_layers[];
 extern const kp_lw_entry kp_lw_adaptive_layers[];
+extern const kp_lw_entry kp_lw_attention_layers[];
+extern const kp_lw_entry kp_lw_attention_plain_layers[];
 extern const kp_lw_entry kp_lw_categorical_layers[];
 extern const kp_lw_entry kp_lw_contract_layers[];
 extern const kp_lw_entry kp_lw_conv_layers[];

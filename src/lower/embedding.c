@@ -42,7 +42,7 @@ static int differs(kp_lw *w, double number, kp_value *x, kp_value **out)
     }
     KP_TRY(kp_lw_truth(w, x, &x));
     kp_node n = {.op = KP_OP_REDUCE,
-                 .attr.reduce = {.kind = KP_RED_MAX, .axes = {1, {x->ndim - 1}}}};
+                 .attr.reduce = {.kind = KP_RED_ANY, .axes = {1, {x->ndim - 1}}}};
     return kp_lw_add(w, &n, &x, 1, out);
 }
 
@@ -57,8 +57,7 @@ static int do_masking(kp_lw *w, const kp_lw_call *c, kp_value **out)
         KP_TRY(kp_lw_numbers(c->layer, "mask_value", 1, &number, &n));
     KP_TRY(differs(w, number, x, &mask));
     KP_TRY(kp_lw_add_axis(w, mask->ndim, mask, &wide));
-    KP_TRY(kp_lw_const(w, (float[]){0}, NULL, 0, &zero));
-    KP_TRY(kp_lw_cast(w, x->dtype, zero, &zero));
+    KP_TRY(kp_lw_number(w, 0, x->dtype, &zero));
     KP_TRY(kp_lw_select(w, wide, x, zero, out));
     c->res->masks[0] = mask;
     return 0;

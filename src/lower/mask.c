@@ -16,6 +16,12 @@ int kp_lw_both(kp_lw *w, kp_value *a, kp_value *b, kp_value **out)
     return kp_lw_binary(w, KP_BIN_AND, a, b, out);
 }
 
+int kp_lw_number(kp_lw *w, float v, kp_dtype dtype, kp_value **out)
+{
+    KP_TRY(kp_lw_const(w, &v, NULL, 0, out));
+    return kp_lw_cast(w, dtype, *out, out);
+}
+
 int kp_lw_not(kp_lw *w, kp_value *x, kp_value **out)
 {
     return kp_lw_unary(w, (kp_act){.kind = KP_ACT_NOT}, x, out);
@@ -41,4 +47,45 @@ int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out)
     for (int i = 0; i < x->ndim; i++)
         perm[i] = i < at ? i : i == at ? x->ndim - 1 : i - 1;
     return kp_lw_transpose(w, perm, x, out);
+}
+
+int kp_lw_more_than_half(kp_lw *w, kp_value *x, kp_value **out)
+{
+    if (x->dtype == KP_BOOL)
+        return *out = x, 0;
+    if (kp_dtype_is_float(x->dtype))
+        KP_TRY(kp_lw_linear(w, 1, -0.5, x, &x));
+    KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_RELU, .b = INFINITY}, x, &x));
+    return kp_lw_truth(w, x, out);
+}
+
+int kp_lw_masked_softmax(kp_lw *w, const kp_axes *axes, kp_value *mask, bool zeros, kp_value *x,
+                         kp_value **out)
+{
+    kp_value *low, *zero;
+    if (!mask)
+        return kp_lw_softmax(w, axes, false, x, out);
+    KP_TRY(kp_lw_number(w, -1e9f, KP_FLOAT32, &low));
+    KP_TRY(kp_lw_select(w, mask, x, low, &x));
+    KP_TRY(kp_lw_softmax(w, axes, false, x, out));
+    if (!zeros)
+        return 0;
+    KP_TRY(kp_lw_number(w, 0, KP_FLOAT32, &zero));
+    return kp_lw_select(w, mask, *out, zero, out);
+}
+
+int kp_lw_masked_mean(kp_lw *w, int axis, bool keepdims, kp_value *mask, kp_value *x,
+                      kp_value **out)
+{
+    kp_node sum = {.op = KP_OP_REDUCE,
+                   .attr.reduce = {.kind = KP_RED_SUM, .axes = {1, {axis}}, .keepdims = keepdims}};
+    kp_value *zero, *n;
+    KP_TRY(kp_lw_truth(w, mask, &mask));
+    KP_TRY(kp_lw_add_axis(w, axis == 1 ? 2 : 1, mask, &mask));
+    KP_TRY(kp_lw_number(w, 0, x->dtype, &zero));
+    KP_TRY(kp_lw_select(w, mask, x, zero, &x));
+    KP_TRY(kp_lw_float(w, mask, &n));
+    KP_TRY(kp_lw_add(w, &sum, &x, 1, &x));
+    KP_TRY(kp_lw_add(w, &sum, &n, 1, &n));
+    return kp_lw_binary(w, KP_BIN_DIV, x, n, out);
 }

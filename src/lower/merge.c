@@ -21,6 +21,23 @@ static int to_rank(kp_lw *w, int rank, kp_value *x, kp_value **out)
     return kp_lw_reshape(w, 1, dims, n, x, out);
 }
 
+/* Where any input counts; no mask when one of them has none. */
+static int merged_mask(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *all = NULL, *mask;
+    *out = NULL;
+    for (int i = 0; i < c->n_in; i++) {
+        if (!c->in_mask[i])
+            return 0;
+        KP_TRY(kp_lw_truth(w, c->in_mask[i], &mask));
+        if (all)
+            KP_TRY(kp_lw_either(w, all, mask, &mask));
+        all = mask;
+    }
+    *out = all;
+    return 0;
+}
+
 static int join(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, kp_value **out)
 {
     int rank = 0;
@@ -40,12 +57,81 @@ static int join(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, kp_value **o
 
 static int do_merge(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
+    KP_TRY(merged_mask(w, c, &c->res->masks[0]));
     return join(w, c, (kp_binary_kind)c->variant, out);
+}
+
+/* What the inputs look like where ranks differ: those that get axes lose their masks. */
+static int same_ranks(kp_lw *w, const kp_lw_call *c, kp_lw_result *out)
+{
+    int rank = 0;
+    KP_TRY(kp_lw_result_new(w, c->n_in, out));
+    for (int i = 0; i < c->n_in; i++)
+        rank = c->in[i]->ndim > rank ? c->in[i]->ndim : rank;
+    for (int i = 0; i < c->n_in; i++) {
+        kp_value *mask = c->in[i]->ndim == rank ? c->in_mask[i] : NULL;
+        if (mask) {
+            KP_TRY(kp_lw_truth(w, mask, &mask));
+            KP_TRY(kp_lw_add_axis(w, mask->ndim, mask, &out->masks[i]));
+        }
+        KP_TRY(to_rank(w, rank, c->in[i], &out->values[i]));
+    }
+    return 0;
+}
+
+/* Factors count as 1 where they are masked; where all are, the product is 0. */
+static int do_multiply(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_lw_result in;
+    kp_value *y = NULL, *all = NULL, *x, *number;
+    bool every = true;
+    KP_TRY(merged_mask(w, c, &c->res->masks[0]));
+    KP_TRY(same_ranks(w, c, &in));
+    for (int i = 0; i < in.n; i++) {
+        x = in.values[i];
+        every = every && in.masks[i];
+        if (in.masks[i]) {
+            KP_TRY(kp_lw_number(w, 1, x->dtype, &number));
+            KP_TRY(kp_lw_select(w, in.masks[i], x, number, &x));
+        }
+        if (every)
+            KP_TRY(i == 0 ? (all = in.masks[i], 0) : kp_lw_either(w, all, in.masks[i], &all));
+        KP_TRY(i == 0 ? (y = x, 0) : kp_lw_binary(w, KP_BIN_MUL, y, x, &y));
+    }
+    *out = y;
+    if (!every)
+        return 0;
+    KP_TRY(kp_lw_number(w, 0, y->dtype, &number));
+    return kp_lw_select(w, all, y, number, out);
+}
+
+/* Of two of which one is masked, the other one. */
+static int do_extreme(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_lw_result in;
+    KP_TRY(merged_mask(w, c, &c->res->masks[0]));
+    KP_TRY(same_ranks(w, c, &in));
+    kp_value *y = in.values[0], *all = in.masks[0];
+    for (int i = 1; i < in.n; i++) {
+        kp_value *x = in.values[i], *mask = in.masks[i];
+        if (mask)
+            KP_TRY(kp_lw_select(w, mask, x, y, &x));
+        if (all)
+            KP_TRY(kp_lw_select(w, all, y, x, &y));
+        if (all && mask)
+            KP_TRY(kp_lw_either(w, all, mask, &all));
+        else
+            all = NULL;
+        KP_TRY(kp_lw_binary(w, (kp_binary_kind)c->variant, y, x, &y));
+    }
+    *out = y;
+    return 0;
 }
 
 static int do_average(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_value *sum;
+    KP_TRY(merged_mask(w, c, &c->res->masks[0]));
     KP_TRY(join(w, c, KP_BIN_ADD, &sum));
     KP_TRY(kp_lw_float(w, sum, &sum));
     return kp_lw_linear(w, 1.0 / c->n_in, 0, sum, out);
@@ -68,10 +154,48 @@ int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **ou
     return c->n_in == 1 ? 0 : kp_lw_add(w, &n, c->in, c->n_in, out);
 }
 
+/* Bools of x's shape: the mask's along its axes, or true. */
+static int whole_mask(kp_lw *w, kp_value *x, kp_value *mask, kp_value **out)
+{
+    kp_value *like, *number;
+    KP_TRY(kp_lw_number(w, mask == NULL, KP_BOOL, &number));
+    KP_TRY(kp_lw_truth(w, x, &like));
+    if (!mask)
+        return kp_lw_either(w, like, number, out);
+    KP_TRY(kp_lw_truth(w, mask, out));
+    if (mask->ndim >= x->ndim)
+        return 0;
+    KP_TRY(kp_lw_both(w, like, number, &like));
+    KP_TRY(kp_lw_add_axis(w, mask->ndim, *out, out));
+    return kp_lw_either(w, *out, like, out);
+}
+
+static int concat_mask(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **out)
+{
+    kp_node n = {.op = KP_OP_CONCAT}, any = {.op = KP_OP_REDUCE};
+    kp_lw_result masks;
+    bool some = false;
+    KP_TRY(kp_lw_result_new(w, c->n_in, &masks));
+    for (int i = 0; i < c->n_in; i++)
+        some = some || c->in_mask[i];
+    if (!some)
+        return 0;
+    for (int i = 0; i < c->n_in; i++)
+        KP_TRY(whole_mask(w, c->in[i], c->in_mask[i], &masks.values[i]));
+    KP_TRY(kp_lw_axis(c->layer, axis, masks.values[0]->ndim, &n.attr.axis.axis));
+    kp_value *all = masks.values[0];
+    if (masks.n > 1)
+        KP_TRY(kp_lw_add(w, &n, masks.values, masks.n, &all));
+    any.attr.reduce.kind = KP_RED_ANY;
+    any.attr.reduce.axes = (kp_axes){1, {all->ndim - 1}};
+    return kp_lw_add(w, &any, &all, 1, out);
+}
+
 static int do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t axis;
     KP_TRY(kp_cfg_int(c->layer, "axis", -1, &axis));
+    KP_TRY(concat_mask(w, c, axis, &c->res->masks[0]));
     return kp_lw_concat_axis(w, c, axis, out);
 }
 
@@ -86,13 +210,13 @@ static int do_custom_scale(kp_lw *w, const kp_lw_call *c, kp_value **out)
 }
 
 const kp_lw_entry kp_lw_merge_layers[] = {
-    {"Add", do_merge, KP_BIN_ADD, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Subtract", do_merge, KP_BIN_SUB, 2, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Multiply", do_merge, KP_BIN_MUL, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Maximum", do_merge, KP_BIN_MAX, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Minimum", do_merge, KP_BIN_MIN, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Average", do_average, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Concatenate", do_concat, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"Add", do_merge, KP_BIN_ADD, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Subtract", do_merge, KP_BIN_SUB, 2, 2, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Multiply", do_multiply, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Maximum", do_extreme, KP_BIN_MAX, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Minimum", do_extreme, KP_BIN_MIN, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Average", do_average, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
+    {"Concatenate", do_concat, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_OWN},
     {"CustomScaleLayer", do_custom_scale, 0, 2, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {0},
 };

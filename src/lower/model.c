@@ -46,14 +46,20 @@ static int check_layer(const kp_layer *l)
     return 0;
 }
 
-static int check_training(const kp_lw *w, const kp_lw_entry *e, const kp_call *call)
+int kp_lw_check_training(const kp_lw *w, const kp_call *call)
 {
     int training = kp_lw_training(call);
-    bool on = training < 0 ? w->training : training == 1;
-    if (!on || e->trains == KP_LW_SAME || (e->trains == KP_LW_TRAINS_BEFORE_3 && w->major >= 3))
+    if (training < 0 ? !w->training : training == 0)
         return 0;
     return refuse(call->layer, "it is called with training=True, so its result is random or "
                                "depends on the batch; call it without and save the model again");
+}
+
+static int check_training(const kp_lw *w, const kp_lw_entry *e, const kp_call *call)
+{
+    if (e->trains == KP_LW_SAME || (e->trains == KP_LW_TRAINS_BEFORE_3 && w->major >= 3))
+        return 0;
+    return kp_lw_check_training(w, call);
 }
 
 static int check_count(const kp_lw_call *c, const kp_lw_entry *e)
@@ -236,6 +242,7 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
 static int env_new(kp_lw *w, int n_calls, kp_lw_env *env)
 {
     env->n_calls = n_calls;
+    env->outer = w->env;
     env->results = kp_arena_array(w->mem, (size_t)n_calls + 1, sizeof *env->results);
     return env->results ? 0 : KP_ENOMEM;
 }
@@ -258,13 +265,15 @@ int kp_lw_model(kp_lw *w, const kp_layer *layer, const kp_lw_result *in, kp_lw_r
 {
     const kp_layers *m = layer->model;
     kp_lw_env env;
+    int status = 0;
     KP_TRY(env_new(w, m->n_calls, &env));
     KP_TRY(bind_inputs(w, m, &env, in));
-    for (int i = 0; i < m->n_calls; i++) {
-        if (env.results[i].values)
-            continue;
-        KP_TRY(lower_call(w, &env, i, &m->calls[i]));
-    }
+    w->env = &env;
+    for (int i = 0; i < m->n_calls && status == 0; i++)
+        if (!env.results[i].values)
+            status = lower_call(w, &env, i, &m->calls[i]);
+    w->env = env.outer;
+    KP_TRY(status);
     KP_TRY(kp_lw_result_new(w, m->n_outputs, out));
     for (int i = 0; i < m->n_outputs; i++) {
         KP_TRY(kp_lw_ref(&env, m->flat_outputs[i], &out->values[i]));

@@ -59,6 +59,9 @@ static int do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_channels_first(c->layer, &first));
     KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &keepdims));
     KP_TRY(kp_lw_float(w, c->in[0], &x));
+    kp_value *mask = c->n_in > 1 ? c->in[1] : c->in_mask[0];
+    if (c->variant == 1 && mask)
+        return kp_lw_masked_mean(w, first ? 2 : 1, keepdims, mask, x, out);
     kp_node node = {.op = KP_OP_REDUCE,
                     .attr.reduce = {.kind = c->variant < 0 ? KP_RED_MAX : KP_RED_MEAN,
                                     .axes.n = n,
@@ -75,7 +78,7 @@ const kp_lw_entry kp_lw_pool_layers[] = {
     {"AveragePooling1D", do_average_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
     {"AveragePooling2D", do_average_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
     {"AveragePooling3D", do_average_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"GlobalAveragePooling1D", do_global_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"GlobalAveragePooling1D", do_global_pool, 1, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"GlobalAveragePooling2D", do_global_pool, 2, KP_LW_ONE, KP_LW_MASK_DROP},
     {"GlobalAveragePooling3D", do_global_pool, 3, KP_LW_ONE, KP_LW_MASK_DROP},
     {"GlobalMaxPooling1D", do_global_pool, -1, KP_LW_ONE, KP_LW_MASK_DROP},

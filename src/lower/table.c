@@ -2,12 +2,25 @@
 #include "lower/build.h"
 
 static const kp_lw_entry *const layers[] = {
-    kp_lw_activation_layers, kp_lw_adaptive_layers,      kp_lw_categorical_layers,
-    kp_lw_contract_layers,   kp_lw_conv_layers,          kp_lw_core_layers,
-    kp_lw_einsum_layers,     kp_lw_embedding_layers,     kp_lw_lookup_layers,
-    kp_lw_merge_layers,      kp_lw_norm_layers,          kp_lw_ops_layers,
-    kp_lw_pool_layers,       kp_lw_preprocessing_layers, kp_lw_reshape_layers,
-    kp_lw_scale_layers,      kp_lw_wrapper_layers,
+    kp_lw_activation_layers,
+    kp_lw_adaptive_layers,
+    kp_lw_categorical_layers,
+    kp_lw_contract_layers,
+    kp_lw_conv_layers,
+    kp_lw_core_layers,
+    kp_lw_einsum_layers,
+    kp_lw_embedding_layers,
+    kp_lw_lookup_layers,
+    kp_lw_attention_layers,
+    kp_lw_attention_plain_layers,
+    kp_lw_merge_layers,
+    kp_lw_norm_layers,
+    kp_lw_ops_layers,
+    kp_lw_pool_layers,
+    kp_lw_preprocessing_layers,
+    kp_lw_reshape_layers,
+    kp_lw_scale_layers,
+    kp_lw_wrapper_layers,
 };
 
 static const kp_lw_entry *const operations[] = {

@@ -15,6 +15,7 @@
 
 #include "graph/graph.h"
 
+#include "ops/band.h"
 #include "ops/encode.h"
 #include "ops/fft.h"
 #include "ops/hash.h"
