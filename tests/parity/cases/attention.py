@@ -94,7 +94,7 @@ def multi_head(rng):
     t, s, dq, dv, dk = sizes(rng, 5)
     heads = int(rng.integers(1, 4))
     layer = L.MultiHeadAttention(
-        heads, int(rng.integers(1, 6)), value_dim=[None, 3, 5][rng.integers(3)], use_bias=flip(rng),
+        heads, int(rng.integers(2, 6)), value_dim=[None, 3, 5][rng.integers(3)], use_bias=flip(rng),
         dropout=float(rng.choice([0, 0, 0.3])), use_gate=flip(rng, 0.3),
         output_shape=[None, None, 4, (2, 3)][rng.integers(4)],
         attention_axes=[None, None, 1, (-2,)][rng.integers(4)],
@@ -139,7 +139,7 @@ def group_query(rng):
     shared = int(rng.integers(1, 4))
     heads = shared * int(rng.integers(1, 4))
     layer = L.GroupQueryAttention(
-        int(rng.integers(1, 6)), heads, shared, dropout=float(rng.choice([0, 0, 0.3])), use_bias=flip(rng),
+        int(rng.integers(2, 6)), heads, shared, dropout=float(rng.choice([0, 0, 0.3])), use_bias=flip(rng),
         sliding_window=[None, None, 1, 2][rng.integers(4)], use_gate=flip(rng, 0.3))
     query = inputs.sequence(t, d, known=flip(rng, 0.7))
     key = None
