@@ -160,6 +160,28 @@ int kp_lw_tensor_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_value **o
 /* A constant from nested lists; dtype NULL: as TensorFlow takes a list. */
 int kp_lw_json_array(kp_lw *w, const json_t *v, const char *dtype, kp_value **out);
 
+/* An operation's stored array or number config[key], as that type. */
+int kp_lw_config_array(kp_lw *w, const kp_layer *l, const char *key, kp_dtype type, kp_value **out);
+int kp_lw_scalar(kp_lw *w, kp_dtype type, double v, kp_value **out);
+/* v in an array of x's shape. */
+int kp_lw_filled(kp_lw *w, kp_dtype type, double v, kp_value *x, kp_value **out);
+/* x as a vector; refused where that would mix rows. */
+int kp_lw_flat(kp_lw *w, const kp_lw_call *c, kp_value *x, kp_value **out);
+
+/* ---- op_pairs.c, op_reduce.c ---- */
+/* Of two values of one type. */
+int kp_lw_pair(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out);
+/* Add, subtract, multiply, divide, ... two arguments by Keras' rules. */
+int kp_lw_arithmetic(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, const kp_arg *a,
+                     const kp_arg *b, kp_value **out);
+/* Both operands of a call (x1 and x2, x and y) in their common type. */
+int kp_lw_two(kp_lw *w, const kp_lw_call *c, bool at_least_float, kp_value **x, kp_value **y);
+/* The axes of x in config["axis"], all when it is null; none of them may be the batch. */
+int kp_lw_reduce_axes(const kp_lw_call *c, const kp_value *x, kp_axes *out);
+/* Without axes x itself. */
+int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
+                 kp_value **out);
+
 /* ---- build.c: nodes ---- */
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out);
 int kp_lw_unary(kp_lw *w, kp_act act, kp_value *x, kp_value **out);
@@ -271,5 +293,8 @@ extern const kp_lw_entry kp_lw_wrapper_layers[];
 extern const kp_lw_entry kp_lw_fourier_operations[];
 extern const kp_lw_entry kp_lw_linalg_operations[];
 extern const kp_lw_entry kp_lw_ops_operations[];
+extern const kp_lw_entry kp_lw_pairs_operations[];
+extern const kp_lw_entry kp_lw_reduce_operations[];
+extern const kp_lw_entry kp_lw_single_operations[];
 
 #endif

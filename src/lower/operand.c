@@ -225,3 +225,43 @@ int kp_lw_tensor_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_value **o
     kp_lw_operand_settle(&o);
     return kp_lw_operand_as(w, &o, (kp_dtype)o.type, out);
 }
+
+int kp_lw_config_array(kp_lw *w, const kp_layer *l, const char *key, kp_dtype type, kp_value **out)
+{
+    const json_t *v = json_object_get(l->config, key), *config = json_object_get(v, "config");
+    int status = config ? from_const(w, config, out) : kp_lw_json_array(w, v, NULL, out);
+    if (status != 0)
+        return kp_fail_prefix(status, "layer \"%s\": \"%s\"", l->path, key);
+    return type == KP_DTYPE_NONE ? 0 : kp_lw_cast(w, type, *out, out);
+}
+
+int kp_lw_scalar(kp_lw *w, kp_dtype type, double v, kp_value **out)
+{
+    kp_lw_operand number = {.type = KP_LW_WEAK_FLOAT, .real = v};
+    return kp_lw_operand_as(w, &number, type, out);
+}
+
+int kp_lw_filled(kp_lw *w, kp_dtype type, double v, kp_value *x, kp_value **out)
+{
+    kp_value *yes, *fill;
+    KP_TRY(kp_lw_scalar(w, KP_BOOL, 1, &yes));
+    KP_TRY(kp_lw_scalar(w, type, v, &fill));
+    KP_TRY(kp_lw_cast(w, type, x, &x));
+    return kp_lw_select(w, yes, fill, x, out);
+}
+
+int kp_lw_flat(kp_lw *w, const kp_lw_call *c, kp_value *x, kp_value **out)
+{
+    *out = x;
+    if (x->ndim == 1)
+        return 0;
+    if (x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
+        return kp_lw_reshape(w, 0, (int64_t[]){-1}, 1, x, out);
+    for (int i = 1; i < x->ndim; i++)
+        if (x->shape[i] != 1)
+            return kp_fail(KP_EMODEL,
+                           "layer \"%s\" (%s): it puts all rows of the batch into one vector, but "
+                           "rows are predicted apart from each other",
+                           c->layer->path, c->layer->class_name);
+    return kp_lw_reshape(w, 1, (int64_t[]){0}, 0, x, out);
+}

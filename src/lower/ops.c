@@ -1,67 +1,6 @@
 /* Nodes of keras.ops that stand in models without a layer: arithmetic, functions, reductions. */
 #include "lower/build.h"
 
-/* ---- arithmetic of two operands, either of which may be a number ---- */
-
-/* x op number as one elementwise step where that is exact: x + n, x - n, x * n, n - x. */
-static bool as_linear(kp_binary_kind kind, bool number_first, double v, double *scale,
-                      double *shift)
-{
-    *scale = 1;
-    *shift = 0;
-    if (kind == KP_BIN_ADD)
-        *shift = v;
-    else if (kind == KP_BIN_MUL)
-        *scale = v;
-    else if (kind == KP_BIN_SUB && number_first)
-        *scale = -1, *shift = v;
-    else if (kind == KP_BIN_SUB)
-        *shift = -v;
-    else
-        return false;
-    return true;
-}
-
-static int with_number(kp_lw *w, kp_binary_kind kind, bool number_first, double v, kp_value *x,
-                       kp_value **out)
-{
-    double scale, shift;
-    float number = (float)v;
-    kp_value *k;
-    KP_TRY(kp_lw_float(w, x, &x));
-    if (as_linear(kind, number_first, v, &scale, &shift))
-        return kp_lw_linear(w, scale, shift, x, out);
-    KP_TRY(kp_lw_const(w, &number, NULL, 0, &k));
-    return kp_lw_binary(w, kind, number_first ? k : x, number_first ? x : k, out);
-}
-
-static int binary_of(kp_lw *w, const kp_lw_call *c, kp_binary_kind kind, const kp_arg *a,
-                     const kp_arg *b, kp_value **out)
-{
-    kp_value *x, *y;
-    double v;
-    if (!a || !b)
-        return kp_fail(KP_EMODEL, "layer \"%s\": an operand is missing", c->layer->path);
-    if (a->kind == KP_ARG_REF)
-        KP_TRY(kp_lw_ref(c->env, a->ref, &x));
-    if (b->kind == KP_ARG_REF)
-        KP_TRY(kp_lw_ref(c->env, b->ref, &y));
-    if (a->kind == KP_ARG_REF && b->kind == KP_ARG_REF)
-        return kp_lw_binary(w, kind, x, y, out);
-    if (a->kind == KP_ARG_REF && kp_lw_arg_number(b, &v))
-        return with_number(w, kind, false, v, x, out);
-    if (b->kind == KP_ARG_REF && kp_lw_arg_number(a, &v))
-        return with_number(w, kind, true, v, y, out);
-    return kp_fail(KP_EMODEL, "layer \"%s\": an operand is neither a tensor nor a number",
-                   c->layer->path);
-}
-
-static int do_op_binary(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    return binary_of(w, c, (kp_binary_kind)c->variant, kp_lw_arg(c, 0, "x1"), kp_lw_arg(c, 1, "x2"),
-                     out);
-}
-
 /* ---- functions of one operand ---- */
 
 /* The parameters that an operation keeps in its configuration. */
@@ -126,28 +65,6 @@ static int do_op_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
                        c->layer->path);
     KP_TRY(kp_lw_axes(c->layer, "axis", c->in[0]->ndim, -1, &axes));
     return kp_lw_softmax(w, &axes, c->variant != 0, c->in[0], out);
-}
-
-/* ---- reductions ---- */
-
-static int do_op_reduce(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    const kp_layer *l = c->layer;
-    kp_value *x;
-    kp_node n = {.op = KP_OP_REDUCE, .attr.reduce.kind = (kp_reduce_kind)c->variant};
-    kp_axes *axes = &n.attr.reduce.axes;
-    if (kp_lw_is_null(l, "axis") || !kp_lw_is_null(l, "initial"))
-        return kp_fail(KP_EMODEL,
-                       "layer \"%s\" (%s): only a reduction over named axes is "
-                       "supported",
-                       l->path, l->class_name);
-    KP_TRY(kp_lw_axes(l, "axis", c->in[0]->ndim, -1, axes));
-    if (axes->n > 0 && axes->axis[0] == 0)
-        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): a reduction over the batch is not supported",
-                       l->path, l->class_name);
-    KP_TRY(kp_cfg_bool(l, "keepdims", false, &n.attr.reduce.keepdims));
-    KP_TRY(kp_lw_float(w, c->in[0], &x));
-    return kp_lw_add(w, &n, &x, 1, out);
 }
 
 /* ---- operations that bring their own functions ---- */
@@ -229,7 +146,7 @@ static int do_tf_op(kp_lw *w, const kp_lw_call *c, kp_value **out)
     }
     const kp_arg *a = kp_lw_arg(c, 0, "x"), *b = kp_lw_arg(c, 1, "y");
     bool reversed = f->form == TF_REVERSED;
-    return binary_of(w, c, (kp_binary_kind)f->kind, reversed ? b : a, reversed ? a : b, out);
+    return kp_lw_arithmetic(w, c, (kp_binary_kind)f->kind, reversed ? b : a, reversed ? a : b, out);
 }
 
 const kp_lw_entry kp_lw_ops_layers[] = {
@@ -238,14 +155,6 @@ const kp_lw_entry kp_lw_ops_layers[] = {
 };
 
 const kp_lw_entry kp_lw_ops_operations[] = {
-    {"Add", do_op_binary, KP_BIN_ADD, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Subtract", do_op_binary, KP_BIN_SUB, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Multiply", do_op_binary, KP_BIN_MUL, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Divide", do_op_binary, KP_BIN_DIV, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"TrueDivide", do_op_binary, KP_BIN_DIV, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Maximum", do_op_binary, KP_BIN_MAX, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Minimum", do_op_binary, KP_BIN_MIN, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"Power", do_op_binary, KP_BIN_POW, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"Relu", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Relu6", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
     {"LeakyRelu", do_op_unary, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
@@ -258,7 +167,6 @@ const kp_lw_entry kp_lw_ops_operations[] = {
     {"Sigmoid", do_op_unary, KP_ACT_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
     {"HardSigmoid", do_op_unary, KP_ACT_HARD_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
     {"LogSigmoid", do_op_unary, KP_ACT_LOG_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Tanh", do_op_unary, KP_ACT_TANH, KP_LW_ONE, KP_LW_MASK_DROP},
     {"HardTanh", do_op_unary, KP_ACT_HARD_TANH, KP_LW_ONE, KP_LW_MASK_DROP},
     {"TanhShrink", do_op_unary, KP_ACT_TANH_SHRINK, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Softplus", do_op_unary, KP_ACT_SOFTPLUS, KP_LW_ONE, KP_LW_MASK_DROP},
@@ -268,20 +176,7 @@ const kp_lw_entry kp_lw_ops_operations[] = {
     {"SparsePlus", do_op_unary, KP_ACT_SPARSE_PLUS, KP_LW_ONE, KP_LW_MASK_DROP},
     {"SparseSigmoid", do_op_unary, KP_ACT_SPARSE_SIGMOID, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Squareplus", do_op_unary, KP_ACT_SQUAREPLUS, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Exp", do_op_unary, KP_ACT_EXP, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Log", do_op_unary, KP_ACT_LOG, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Square", do_op_unary, KP_ACT_SQUARE, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Sqrt", do_op_unary, KP_ACT_SQRT, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Rsqrt", do_op_unary, KP_ACT_RSQRT, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Negative", do_op_unary, KP_ACT_NEG, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Absolute", do_op_unary, KP_ACT_ABS, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Abs", do_op_unary, KP_ACT_ABS, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Reciprocal", do_op_unary, KP_ACT_RECIPROCAL, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Sum", do_op_reduce, KP_RED_SUM, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Mean", do_op_reduce, KP_RED_MEAN, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Max", do_op_reduce, KP_RED_MAX, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Min", do_op_reduce, KP_RED_MIN, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Prod", do_op_reduce, KP_RED_PROD, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Softmax", do_op_softmax, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Cumsum", do_op_cumulate, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Cumprod", do_op_cumulate, 1, KP_LW_ONE, KP_LW_MASK_DROP},
