@@ -3,18 +3,12 @@
  *
  * Keras 3: {"args": [...], "kwargs": {...}} with references as __keras_tensor__ objects anywhere.
  * Keras 1 and 2: lists of [layer, node, tensor, kwargs]. While a level is parsed, a reference holds
- * the layer's number in ref.call and the stored node index in integer; resolve() makes the number
+ * the layer's number in ref.call and the stored node index in integer; resolve.c makes the number
  * of a call of it.
  */
 #include "keras/private.h"
 
 enum { MAX_CALLS = 1000000, MAX_PORTS = 4096 };
-
-/* The node indexes that refer to a layer, in one kind of place. */
-struct range {
-    int64_t min, max;
-    bool any;
-};
 
 struct level {
     kp_keras *k;
@@ -22,10 +16,7 @@ struct level {
     kp_layers *m;
     json_t *names;        /* layer name -> its number */
     int *first_call;      /* per layer, one more at the end */
-    struct range *inner;  /* per layer: references inside nodes */
-    struct range *outer;  /* per layer: references in input_layers and output_layers */
     bool legacy;          /* the node being parsed is of the list form */
-    bool outside;         /* resolving input_layers and output_layers */
     const kp_layer *user; /* whose node is being parsed, for messages */
 };
 
@@ -426,63 +417,6 @@ static int parse_structure(struct level *lv, const json_t *v, const char *what, 
     return 0;
 }
 
-/* ---- from stored node indexes to calls ---- */
-
-static int note_range(void *ctx, kp_arg *ref)
-{
-    struct level *lv = ctx;
-    struct range *r = lv->outside ? &lv->outer[ref->ref.call] : &lv->inner[ref->ref.call];
-    if (!r->any || ref->integer < r->min)
-        r->min = ref->integer;
-    if (!r->any || ref->integer > r->max)
-        r->max = ref->integer;
-    r->any = true;
-    return 0;
-}
-
-/* Which index the file gives to a layer's first call. A nested model of Keras 2 had a node of its
- * own before that; Keras 3 still counts so where a nested Functional is an output. */
-static int64_t base_of(const struct level *lv, const kp_layer *l, const struct range *r, int n)
-{
-    if (r->min < 1)
-        return 0;
-    bool shifted = l->model != NULL && (lv->k->major < 3 || (lv->outside && !l->model->sequential));
-    return r->max >= n || shifted ? 1 : 0;
-}
-
-static int resolve(void *ctx, kp_arg *ref)
-{
-    struct level *lv = ctx;
-    int number = ref->ref.call;
-    const kp_layer *l = lv->m->layers[number];
-    int n = lv->first_call[number + 1] - lv->first_call[number];
-    if (n == 0)
-        return kp_fail(KP_EMODEL, "model \"%s\": layer \"%s\" is used as an input but never called",
-                       lv->owner->path, l->path);
-    const struct range *r = lv->outside ? &lv->outer[number] : &lv->inner[number];
-    int64_t node = n == 1 ? 0 : ref->integer - base_of(lv, l, r, n);
-    if (node < 0 || node >= n)
-        return kp_fail(KP_EMODEL,
-                       "model \"%s\": call %lld of layer \"%s\" is used, but it is "
-                       "called %d times",
-                       lv->owner->path, (long long)ref->integer, l->path, n);
-    ref->ref.call = lv->first_call[number] + (int)node;
-    ref->integer = 0;
-    return 0;
-}
-
-static int each_ref(struct level *lv, kp_ref_fn fn)
-{
-    lv->outside = false;
-    for (int i = 0; i < lv->m->n_calls; i++) {
-        KP_TRY(kp_arg_refs(&lv->m->calls[i].args, fn, lv));
-        KP_TRY(kp_arg_refs(&lv->m->calls[i].kwargs, fn, lv));
-    }
-    lv->outside = true;
-    KP_TRY(kp_arg_refs(&lv->m->inputs, fn, lv));
-    return kp_arg_refs(&lv->m->outputs, fn, lv);
-}
-
 static int parse_level(struct level *lv, const json_t *entries)
 {
     const json_t *config = lv->owner->config;
@@ -493,8 +427,7 @@ static int parse_level(struct level *lv, const json_t *entries)
                            &lv->m->inputs));
     KP_TRY(parse_structure(lv, json_object_get(config, "output_layers"), "output_layers",
                            &lv->m->outputs));
-    KP_TRY(each_ref(lv, note_range));
-    KP_TRY(each_ref(lv, resolve));
+    KP_TRY(kp_refs_resolve(lv->k, lv->owner, lv->m, lv->first_call));
     return kp_calls_sort(lv->k, lv->owner, lv->m);
 }
 
@@ -503,10 +436,8 @@ int kp_nodes_parse(kp_keras *k, kp_layer *owner, kp_layers *m, const json_t *ent
     struct level lv = {.k = k, .owner = owner, .m = m, .names = json_object()};
     size_t n = (size_t)m->n_layers + 1;
     lv.first_call = kp_arena_array(k->mem, n, sizeof *lv.first_call);
-    lv.inner = kp_arena_array(k->mem, n, sizeof *lv.inner);
-    lv.outer = kp_arena_array(k->mem, n, sizeof *lv.outer);
     int status = KP_ENOMEM;
-    if (lv.names != NULL && lv.first_call != NULL && lv.inner != NULL && lv.outer != NULL)
+    if (lv.names != NULL && lv.first_call != NULL)
         status = parse_level(&lv, entries);
     json_decref(lv.names);
     return status;

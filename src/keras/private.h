@@ -158,6 +158,10 @@ int kp_policy_parse(kp_keras *k, const kp_layer *l, const json_t *dtype, kp_poli
 int kp_nodes_parse(kp_keras *k, kp_layer *owner, kp_layers *m, const json_t *entries);
 /* The calls of a Sequential: a chain. */
 int kp_nodes_chain(kp_keras *k, kp_layer *owner, kp_layers *m);
+/* resolve.c: references that hold a layer's number (ref.call) and a stored node index (integer)
+ * become references to calls; layer i's calls begin at first_call[i] and end at first_call[i + 1].
+ */
+int kp_refs_resolve(kp_keras *k, const kp_layer *owner, kp_layers *m, const int *first_call);
 /* topo.c: sorts m->calls and renumbers the references. */
 int kp_calls_sort(kp_keras *k, const kp_layer *owner, kp_layers *m);
 /* Calls fn for each reference in a, nested ones too; stops at the first that is not 0. */

@@ -247,7 +247,7 @@ static int numbers_with_data(kp_keras *k, const char *prefix, const char *snake,
 
 /* Keras 2's numberings differ by version: when as many groups of a class have data as there are
  * layers of it, they belong together in order, whatever the numbers are. numbers: per layer, filled
- * in for all layers of layer `first`'s class; snakes[i] is NULL for an operation. */
+ * in for all layers of layer `first`'s class; snakes[i] is NULL for one without a group. */
 static int renumber_class(kp_keras *k, const char *prefix, char *const *snakes, int n_layers,
                           int first, int *numbers)
 {
@@ -268,6 +268,13 @@ static int renumber_class(kp_keras *k, const char *prefix, char *const *snakes, 
 
 static int assign(kp_keras *k, kp_layer *l, const char *group);
 
+/* Since 2.14 an object that was met before takes no number, and in 2.13, where it does, it has no
+ * data: for the matching above it is not there. */
+static bool is_stored_elsewhere(const kp_keras *k, const kp_layer *l)
+{
+    return k->format == KP_FORMAT_KERAS_V2_ZIP && ((const kp_store *)l->store)->twin != NULL;
+}
+
 static int assign_level(kp_keras *k, const kp_layers *m, const char *prefix, json_t *counts)
 {
     char **snakes = kp_arena_array(k->mem, (size_t)m->n_layers, sizeof *snakes);
@@ -275,7 +282,7 @@ static int assign_level(kp_keras *k, const kp_layers *m, const char *prefix, jso
     if (snakes == NULL || numbers == NULL)
         return KP_ENOMEM;
     for (int i = 0; i < m->n_layers; i++) {
-        if (m->layers[i]->is_operation)
+        if (m->layers[i]->is_operation || is_stored_elsewhere(k, m->layers[i]))
             continue;
         snakes[i] = kp_snake_case(k->mem, m->layers[i]->class_name);
         if (snakes[i] == NULL)

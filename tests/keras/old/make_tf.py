@@ -1,0 +1,67 @@
+"""Writes the corpus files of one tf.keras (2.0 to 2.15) or tf_keras: python make_tf.py FOLDER [CASE...].
+
+tf_keras is taken where it is installed, else tensorflow.keras. The expected numbers are those of the
+model that was saved, predicted by the Keras that saved it.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+from cases import Cases, shrink, structure, write_expected
+
+try:
+    import tf_keras as kind
+    NAME = "tfk"
+except ImportError:
+    kind, NAME = tf.keras, "tf"
+
+NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
+         "masked", "states", "convlstm", "attention", "dicts", "twins", "normalised", "operators"]
+
+
+class CasesTF(Cases):
+    def operators(self):
+        """TensorFlow's functions between layers."""
+        L = self.L
+        a, b = self.input((4, 6), "a"), self.input((4, 6), "b")
+        x = L.Dense(6)(a) * 0.5 + b
+        x = tf.concat([x[:, 1:3], tf.nn.relu(b)[:, ::2, :]], axis=1)
+        y = tf.reduce_mean(x, axis=-1, keepdims=True)
+        x = (x - y) / tf.sqrt(tf.reduce_mean(tf.square(x - y), axis=-1, keepdims=True) + 1e-3)
+        x = 1.0 - tf.transpose(x, [0, 2, 1])
+        x = tf.matmul(x, tf.reshape(x, (-1, 4, 6)))
+        return self.fill(self.model([a, b], L.Dense(3)(x))), [self.data(2, 4, 6), self.data(2, 4, 6)]
+
+
+def main(folder, names):
+    version = getattr(kind, "__version__", tf.__version__)
+    archive = tuple(int(p) for p in version.split(".")[:2]) >= (2, 12)
+    for name in names or NAMES:
+        kind.backend.clear_session()
+        cases = CasesTF(kind, version)
+        if name == "normalised" and not hasattr(kind.layers, "Normalization"):
+            continue
+        model, inputs = getattr(cases, name)()
+        prefix = os.path.join(folder, "%s%s_%s" % (NAME, version.replace("-tf", ""), name))
+        write_expected(prefix + ".npz", inputs, model.predict(structure(name, inputs), verbose=0))
+        if archive:
+            model.save(prefix + ".keras")
+            shrink(prefix + ".keras")
+        if not archive or name in ("shared", "nested", "operators", "twins"):
+            model.save(prefix + ".h5", save_format="h5")
+            shrink(prefix + ".h5")
+        if name in ("shared", "nested"):
+            if archive and name == "shared":
+                model.save_weights(prefix + ".weights.h5")
+            else:
+                model.save_weights(prefix + ".weights.h5", save_format="h5")
+            shrink(prefix + ".weights.h5")
+            with open(prefix + ".json", "w") as f:
+                f.write(model.to_json())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
