@@ -49,20 +49,20 @@ static int softmax_last(kp_lw *w, bool log, kp_value *x, kp_value **out)
     return kp_lw_softmax(w, &(kp_axes){1, {x->ndim - 1}}, log, x, out);
 }
 
-/* Gated: the first half of the last axis times the sigmoid of the second. */
-static int glu(kp_lw *w, kp_value *x, kp_value **out)
+/* Gated: the first half of the axis times the sigmoid of the second. */
+int kp_lw_glu(kp_lw *w, const kp_layer *l, int axis, kp_value *x, kp_value **out)
 {
-    int last = x->ndim - 1;
     int64_t size;
     kp_value *half[2];
-    KP_TRY(kp_lw_known(x, last, &size));
+    KP_TRY(kp_lw_known(x, axis, &size));
     if (size % 2 != 0)
-        return kp_fail(KP_EMODEL, "glu needs an even last axis, not %lld", (long long)size);
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): glu needs an even axis, not %lld", l->path,
+                       l->class_name, (long long)size);
     for (int i = 0; i < 2; i++) {
         kp_node n = {.op = KP_OP_SLICE};
-        for (int a = 0; a <= last; a++) {
-            n.attr.slice.begin[a] = a == last ? i * (size / 2) : 0;
-            n.attr.slice.end[a] = a == last ? (i + 1) * (size / 2) : INT64_MAX;
+        for (int a = 0; a < x->ndim; a++) {
+            n.attr.slice.begin[a] = a == axis ? i * (size / 2) : 0;
+            n.attr.slice.end[a] = a == axis ? (i + 1) * (size / 2) : INT64_MAX;
             n.attr.slice.step[a] = 1;
         }
         KP_TRY(kp_lw_add(w, &n, &x, 1, &half[i]));
@@ -71,16 +71,46 @@ static int glu(kp_lw *w, kp_value *x, kp_value **out)
     return kp_lw_binary(w, KP_BIN_MUL, half[0], half[1], out);
 }
 
+int kp_lw_sparsemax(kp_lw *w, int axis, kp_value *x, kp_value **out)
+{
+    kp_sparsemax *p = kp_arena_alloc(w->mem, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    p->axis = axis;
+    if (!kp_dtype_is_float(x->dtype))
+        KP_TRY(kp_lw_float(w, x, &x));
+    return kp_lw_kernel(w, &kp_kernel_sparsemax, p, &x, 1, out);
+}
+
+/* TensorFlow's names of its functions, as files of Keras 1 and 2 have them. */
+static const char *own_name(const char *name)
+{
+    static const char *const pairs[][2] = {
+        {"softmax_v2", "softmax"}, {"log_softmax_v2", "log_softmax"},
+        {"identity", "linear"},    {"exp", "exponential"},
+        {"relu6_v2", "relu6"},
+    };
+    if (strncmp(name, "tf.", 3) == 0)
+        name = strrchr(name, '.') + 1;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (strcmp(name, pairs[i][0]) == 0)
+            return pairs[i][1];
+    return name;
+}
+
 static int by_name(kp_lw *w, const kp_layer *l, const char *name, kp_value *x, kp_value **out)
 {
     *out = x;
+    name = own_name(name);
     if (strcmp(name, "linear") == 0)
         return 0;
     KP_TRY(kp_lw_float(w, x, &x));
     if (strcmp(name, "softmax") == 0 || strcmp(name, "log_softmax") == 0)
         return softmax_last(w, name[0] == 'l', x, out);
     if (strcmp(name, "glu") == 0)
-        return glu(w, x, out);
+        return kp_lw_glu(w, l, x->ndim - 1, x, out);
+    if (strcmp(name, "sparsemax") == 0)
+        return kp_lw_sparsemax(w, x->ndim - 1, x, out);
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         if (strcmp(name, named[i].name) != 0)
             continue;

@@ -84,3 +84,19 @@ const kp_lw_entry kp_lw_adaptive_layers[] = {
     {"AdaptiveMaxPooling3D", do_adaptive_pool, -3, KP_LW_ONE, KP_LW_MASK_DROP},
     {0},
 };
+
+static int do_op_adaptive(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_lw_call inner = *c;
+    int n = c->in[0]->ndim - 2;
+    if (n < 1 || n > KP_MAX_SPATIAL)
+        return kp_lw_rank(c, 4);
+    inner.variant = c->variant * n;
+    return do_adaptive_pool(w, &inner, out);
+}
+
+const kp_lw_entry kp_lw_adaptive_operations[] = {
+    {"AdaptiveAveragePool", do_op_adaptive, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AdaptiveMaxPool", do_op_adaptive, -1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

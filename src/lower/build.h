@@ -228,6 +228,14 @@ int kp_lw_vector(kp_lw *w, int index, const char *name, int64_t n, bool trainabl
 /* ---- activation.c ---- */
 /* The activation in config[key] (a name, a function, a layer, null) applied to x. */
 int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, kp_value **out);
+int kp_lw_glu(kp_lw *w, const kp_layer *l, int axis, kp_value *x, kp_value **out);
+int kp_lw_sparsemax(kp_lw *w, int axis, kp_value *x, kp_value **out);
+
+/* ---- nn.c ---- */
+/* KP_EMODEL when the batch is among the axes (ascending): rows do not see each other. */
+int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes);
+int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
+                 kp_value **out);
 
 /* ---- preprocessing.c ---- */
 int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);
@@ -292,6 +300,12 @@ extern const kp_lw_entry kp_lw_scale_layers[];
 extern const kp_lw_entry kp_lw_wrapper_layers[];
 extern const kp_lw_entry kp_lw_fourier_operations[];
 extern const kp_lw_entry kp_lw_linalg_operations[];
+extern const kp_lw_entry kp_lw_adaptive_operations[];
+extern const kp_lw_entry kp_lw_nn_operations[];
+extern const kp_lw_entry kp_lw_nn_loss_operations[];
+extern const kp_lw_entry kp_lw_nn_norm_operations[];
+extern const kp_lw_entry kp_lw_nn_window_operations[];
+extern const kp_lw_entry kp_lw_pool_operations[];
 extern const kp_lw_entry kp_lw_ops_operations[];
 extern const kp_lw_entry kp_lw_pairs_operations[];
 extern const kp_lw_entry kp_lw_reduce_operations[];

@@ -86,3 +86,21 @@ const kp_lw_entry kp_lw_pool_layers[] = {
     {"GlobalMaxPooling3D", do_global_pool, -3, KP_LW_ONE, KP_LW_MASK_DROP},
     {0},
 };
+
+/* The operations have the layers' configuration; how many spatial axes the input says. */
+static int do_op_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_lw_call inner = *c;
+    kp_dtype type = c->in[0]->dtype;
+    inner.variant = c->in[0]->ndim - 2;
+    if (inner.variant < 1 || inner.variant > KP_MAX_SPATIAL)
+        return kp_lw_rank(c, 4);
+    KP_TRY(pool(w, &inner, c->variant != 0, out));
+    return c->variant == 0 ? kp_lw_cast(w, type, *out, out) : 0;
+}
+
+const kp_lw_entry kp_lw_pool_operations[] = {
+    {"AveragePool", do_op_pool, 1, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"MaxPool", do_op_pool, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {0},
+};

@@ -21,7 +21,9 @@
 #include "ops/hash.h"
 #include "ops/linalg.h"
 #include "ops/lookup.h"
+#include "ops/patches.h"
 #include "ops/scan.h"
+#include "ops/select.h"
 #include "ops/text.h"
 
 #endif

@@ -1,0 +1,127 @@
+/* Losses that stand in graphs as operations: one number a row, or a place. */
+#include "lower/build.h"
+
+enum { BINARY, CATEGORICAL, SPARSE };
+
+static int operand(kp_lw *w, const kp_lw_call *c, int position, const char *name, kp_value **out)
+{
+    return kp_lw_tensor_of(w, c, kp_lw_arg(c, position, name), out);
+}
+
+/* Keras goes back to what a sigmoid or softmax was made of, whatever from_logits says. */
+static int find_logits(const kp_lw_call *c, kp_value **output, bool *from_logits)
+{
+    const kp_node *n = (*output)->producer;
+    KP_TRY(kp_cfg_bool(c->layer, "from_logits", false, from_logits));
+    bool made = n && (c->variant == BINARY
+                          ? n->op == KP_OP_UNARY && n->attr.unary.act.kind == KP_ACT_SIGMOID
+                          : n->op == KP_OP_SOFTMAX && !n->attr.softmax.log);
+    if (made) {
+        *output = n->inputs[0];
+        *from_logits = true;
+    }
+    return 0;
+}
+
+static int clip_log(kp_lw *w, kp_value *x, kp_value **out)
+{
+    float least = 1e-7f, most = 1 - 1e-7f;
+    kp_value *k;
+    KP_TRY(kp_lw_const(w, &least, NULL, 0, &k));
+    KP_TRY(kp_lw_binary(w, KP_BIN_MAX, x, k, &x));
+    KP_TRY(kp_lw_const(w, &most, NULL, 0, &k));
+    KP_TRY(kp_lw_binary(w, KP_BIN_MIN, x, k, out));
+    return 0;
+}
+
+static int log_of(kp_lw *w, kp_value *x, kp_value **out)
+{
+    return kp_lw_unary(w, (kp_act){.kind = KP_ACT_LOG}, x, out);
+}
+
+/* -(t log p + (1 - t) log(1 - p)); of logits z: log p is -softplus(-z), log(1 - p) -softplus(z). */
+static int do_binary(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *target, *p, *yes, *no, *rest;
+    bool logits;
+    KP_TRY(operand(w, c, 0, "target", &target));
+    KP_TRY(operand(w, c, 1, "output", &p));
+    KP_TRY(find_logits(c, &p, &logits));
+    KP_TRY(kp_lw_float(w, target, &target));
+    KP_TRY(kp_lw_float(w, p, &p));
+    if (logits) {
+        KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_LOG_SIGMOID}, p, &yes));
+        KP_TRY(kp_lw_linear(w, -1, 0, p, &no));
+        KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_LOG_SIGMOID}, no, &no));
+    } else {
+        KP_TRY(clip_log(w, p, &p));
+        KP_TRY(log_of(w, p, &yes));
+        KP_TRY(kp_lw_linear(w, -1, 1, p, &no));
+        KP_TRY(log_of(w, no, &no));
+    }
+    KP_TRY(kp_lw_linear(w, -1, 1, target, &rest));
+    KP_TRY(kp_lw_binary(w, KP_BIN_MUL, target, yes, &yes));
+    KP_TRY(kp_lw_binary(w, KP_BIN_MUL, rest, no, &no));
+    KP_TRY(kp_lw_binary(w, KP_BIN_ADD, yes, no, &yes));
+    return kp_lw_linear(w, -1, 0, yes, out);
+}
+
+static int log_softmax(kp_lw *w, const kp_axes *axes, kp_value *x, kp_value **out)
+{
+    return kp_lw_softmax(w, axes, true, x, out);
+}
+
+static int do_categorical(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *target, *p, *sum;
+    kp_axes axes;
+    bool logits;
+    KP_TRY(operand(w, c, 0, "target", &target));
+    KP_TRY(operand(w, c, 1, "output", &p));
+    KP_TRY(find_logits(c, &p, &logits));
+    KP_TRY(kp_lw_float(w, target, &target));
+    KP_TRY(kp_lw_float(w, p, &p));
+    KP_TRY(kp_lw_axes(c->layer, "axis", p->ndim, -1, &axes));
+    KP_TRY(kp_lw_batch_axis(c->layer, &axes));
+    if (logits) {
+        KP_TRY(log_softmax(w, &axes, p, &p));
+    } else {
+        KP_TRY(kp_lw_reduce(w, KP_RED_SUM, &axes, true, p, &sum));
+        KP_TRY(kp_lw_binary(w, KP_BIN_DIV, p, sum, &p));
+        KP_TRY(clip_log(w, p, &p));
+        KP_TRY(log_of(w, p, &p));
+    }
+    KP_TRY(kp_lw_binary(w, KP_BIN_MUL, target, p, &p));
+    KP_TRY(kp_lw_reduce(w, KP_RED_SUM, &axes, false, p, &p));
+    return kp_lw_linear(w, -1, 0, p, out);
+}
+
+/* The target is the class's number: its log-probability is picked. Of probabilities too, Keras
+ * takes the softmax of the logarithms, which adds them up to 1. */
+static int do_sparse(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *target, *p;
+    bool logits;
+    KP_TRY(operand(w, c, 0, "target", &target));
+    KP_TRY(operand(w, c, 1, "output", &p));
+    KP_TRY(find_logits(c, &p, &logits));
+    KP_TRY(kp_lw_float(w, p, &p));
+    KP_TRY(kp_lw_cast(w, KP_INT64, target, &target));
+    if (!logits) {
+        KP_TRY(clip_log(w, p, &p));
+        KP_TRY(log_of(w, p, &p));
+    }
+    KP_TRY(log_softmax(w, &(kp_axes){1, {p->ndim - 1}}, p, &p));
+    kp_node n = {.op = KP_OP_GATHER, .attr.gather = {p->ndim - 1, p->ndim - 1, false}};
+    if (target->ndim == p->ndim && target->shape[p->ndim - 1] == 1)
+        KP_TRY(kp_lw_reshape(w, p->ndim - 1, NULL, 0, target, &target));
+    KP_TRY(kp_lw_add(w, &n, (kp_value *[]){p, target}, 2, &p));
+    return kp_lw_linear(w, -1, 0, p, out);
+}
+
+const kp_lw_entry kp_lw_nn_loss_operations[] = {
+    {"BinaryCrossentropy", do_binary, BINARY, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"CategoricalCrossentropy", do_categorical, CATEGORICAL, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"SparseCategoricalCrossentropy", do_sparse, SPARSE, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {0},
+};
