@@ -298,6 +298,8 @@ extern const kp_lw_entry kp_lw_preprocessing_layers[];
 extern const kp_lw_entry kp_lw_reshape_layers[];
 extern const kp_lw_entry kp_lw_scale_layers[];
 extern const kp_lw_entry kp_lw_wrapper_layers[];
+extern const kp_lw_entry kp_lw_core_operations[];
+extern const kp_lw_entry kp_lw_math_operations[];
 extern const kp_lw_entry kp_lw_fourier_operations[];
 extern const kp_lw_entry kp_lw_linalg_operations[];
 extern const kp_lw_entry kp_lw_adaptive_operations[];

@@ -25,5 +25,6 @@
 #include "ops/scan.h"
 #include "ops/select.h"
 #include "ops/text.h"
+#include "ops/update.h"
 
 #endif
