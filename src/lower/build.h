@@ -234,8 +234,6 @@ int kp_lw_sparsemax(kp_lw *w, int axis, kp_value *x, kp_value **out);
 /* ---- nn.c ---- */
 /* KP_EMODEL when the batch is among the axes (ascending): rows do not see each other. */
 int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes);
-int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
-                 kp_value **out);
 
 /* ---- preprocessing.c ---- */
 int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);

@@ -169,14 +169,6 @@ static int do_multi_hot(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 /* ---- statistics ---- */
 
-int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
-                 kp_value **out)
-{
-    kp_node n = {.op = KP_OP_REDUCE,
-                 .attr.reduce = {.kind = kind, .axes = *axes, .keepdims = keepdims}};
-    return kp_lw_add(w, &n, &x, 1, out);
-}
-
 static int do_moments(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes axes;

@@ -24,7 +24,8 @@ double kp_ref_erfinv(double y)
     double l = log1p(-y * y), t = 2 / (M_PI * a) + l / 2;
     double x = copysign(sqrt(sqrt(t * t - l / a) - t), y);
     for (int i = 0; i < 4 && x != 0; i++) {
-        double error = fabs(y) > 0.5 ? copysign(1 - fabs(y) - erfc(fabs(x)), -y) : erf(x) - y;
+        double above = 1 - fabs(y) - erfc(fabs(x)); /* exact where erf is near 1 */
+        double error = fabs(y) <= 0.5 ? erf(x) - y : y > 0 ? above : -above;
         double step = error / (M_2_SQRTPI * exp(-x * x));
         x -= step / (1 + x * step); /* Halley */
     }
