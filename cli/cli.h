@@ -29,7 +29,8 @@ enum cli_verb_bit {
     V_INSPECT = 4,
     V_BENCH = 8,
     V_DOCTOR = 16,
-    V_HELP = 32
+    V_HELP = 32,
+    V_VERIFY = 64
 };
 
 typedef enum cli_option {
@@ -74,13 +75,16 @@ typedef enum cli_option {
     OPT_SHOW_TRAINABLE,
     OPT_COST,
     OPT_WEIGHTS,
+    OPT_PLUGIN,
+    OPT_LAYER,
+    OPT_PYTHON,
+    OPT_IMPORT,
     OPT_SECONDS,
     OPT_HELP,
     /* known by name, refused until they exist */
     OPT_RESUME,
     OPT_TRACE,
     OPT_ARCHITECTURE,
-    OPT_PLUGIN,
     OPT_AGAINST,
     OPT_ASSERT,
     OPT_COUNT
@@ -128,6 +132,9 @@ void cli_args_free(cli_args *a);
 bool cli_has(const cli_args *a, cli_option o);
 /* The value given last; NULL if it was not given. */
 const char *cli_value(const cli_args *a, cli_option o);
+/* All values in the order given, at most CLI_VALUES_MAX; the list is the program's. */
+enum { CLI_VALUES_MAX = 256 };
+const char *const *cli_values(const cli_args *a, cli_option o, size_t *n);
 /* Numbers in words that a user types; on failure the exit status, its message printed. */
 int cli_integer(const cli_args *a, cli_option o, int64_t least, int64_t most, int64_t *out);
 int cli_seconds(const cli_args *a, cli_option o, double *out);
@@ -193,6 +200,7 @@ int cli_run(const cli_args *a);
 int cli_summary(const cli_args *a);
 int cli_inspect(const cli_args *a);
 int cli_bench(const cli_args *a);
+int cli_verify(const cli_args *a);
 int cli_doctor(const cli_args *a);
 
 /* run.c uses report.c: what is said at the end. */
@@ -200,6 +208,8 @@ void cli_report_facts(const kp_job_report *r, bool rows);
 int cli_report_json(const kp_job_report *r);
 /* The options that several verbs share, into a model's options. 0 or an exit status. */
 int cli_model_options(const cli_args *a, kp_model_options *opt);
+/* As cli_fail_status; whatever keeps the file from being a model is EXIT_MODEL. */
+int cli_fail_model(int status);
 /* "auto", "cpu" and their other names are fine; others are told about and refused. */
 int cli_check_device(const char *device);
 int cli_check_precision(const char *precision);

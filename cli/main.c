@@ -72,6 +72,8 @@ static int call(const cli_args *a)
         return cli_inspect(a);
     case V_BENCH:
         return cli_bench(a);
+    case V_VERIFY:
+        return cli_verify(a);
     case V_DOCTOR:
         return cli_doctor(a);
     default:

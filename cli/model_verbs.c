@@ -15,6 +15,7 @@ int cli_model_options(const cli_args *a, kp_model_options *opt)
     opt->threads = (int)threads;
     opt->backend = cli_value(a, OPT_BACKEND);
     opt->architecture = cli_value(a, OPT_ARCHITECTURE);
+    opt->plugins = cli_values(a, OPT_PLUGIN, &opt->n_plugins);
     return 0;
 }
 
@@ -27,7 +28,7 @@ static int one_model(const cli_args *a)
 }
 
 /* Whatever keeps the file from being a model is about the model. */
-static int model_failed(int status)
+int cli_fail_model(int status)
 {
     bool file =
         status == KP_EIO || status == KP_EFORMAT || status == KP_ENOTFOUND || status == KP_ELIMIT;
@@ -52,7 +53,7 @@ static int open_model(const cli_args *a, kp_model **m)
     if (status != 0)
         return status;
     status = kp_model_open(m, a->words[0], &opt);
-    return status != 0 ? model_failed(status) : 0;
+    return status != 0 ? cli_fail_model(status) : 0;
 }
 
 int cli_summary(const cli_args *a)

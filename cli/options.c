@@ -9,11 +9,11 @@
 #define RESIZE_WORDS                                                                               \
     "tf-nearest tf-bilinear tf-bicubic tf-lanczos3 tf-lanczos5 tf-area tf-gaussian "               \
     "tf-mitchellcubic pil-nearest pil-bilinear pil-bicubic pil-lanczos pil-box pil-hamming"
-#define MODEL_VERBS (V_RUN | V_SUMMARY | V_INSPECT | V_BENCH)
+#define MODEL_VERBS (V_RUN | V_SUMMARY | V_INSPECT | V_BENCH | V_VERIFY)
 
 const cli_option_spec cli_options[OPT_COUNT] = {
-    [OPT_INPUT] = {"input", 0, "NAME=PATH", NULL, V_RUN, "input NAME of the model (repeatable)",
-                   NULL},
+    [OPT_INPUT] = {"input", 0, "NAME=PATH", NULL, V_RUN | V_VERIFY,
+                   "input NAME of the model (repeatable)", NULL},
     [OPT_LIST] = {"list", 0, "FILE", NULL, V_RUN, "paths of images, one a line; - is stdin", NULL},
     [OPT_NULL] = {"null", 0, NULL, NULL, V_RUN, "the list is separated by NUL", NULL},
     [OPT_HEADER] = {"header", 0, NULL, NULL, V_RUN, "the first line of a CSV input is a header",
@@ -78,6 +78,14 @@ const cli_option_spec cli_options[OPT_COUNT] = {
                             "a column for trainable layers", NULL},
     [OPT_COST] = {"cost", 0, NULL, NULL, V_SUMMARY, "add FLOPs and bytes", NULL},
     [OPT_WEIGHTS] = {"weights", 0, NULL, NULL, V_INSPECT, "list the variables", NULL},
+    [OPT_PLUGIN] = {"plugin", 0, "FILE.so", NULL, MODEL_VERBS,
+                    "layers of your own (kpredict/layer.h; repeatable)", NULL},
+    [OPT_LAYER] = {"layer", 0, "NAME", NULL, V_RUN,
+                   "the outputs of this layer instead of the model's (repeatable)", NULL},
+    [OPT_PYTHON] = {"python", 0, "PATH", NULL, V_VERIFY,
+                    "the Python that has Keras (default: python3 of $VIRTUAL_ENV or PATH)", NULL},
+    [OPT_IMPORT] = {"import", 0, "MODULE", NULL, V_VERIFY,
+                    "Python module that registers the model's own classes (repeatable)", NULL},
     [OPT_SECONDS] = {"seconds", 0, "S", NULL, V_BENCH, "time for each batch size (default 2)",
                      NULL},
     [OPT_HELP] = {"help", 'h', NULL, NULL, MODEL_VERBS | V_DOCTOR | V_HELP, "this text", NULL},
@@ -86,7 +94,6 @@ const cli_option_spec cli_options[OPT_COUNT] = {
     [OPT_TRACE] = {"trace", 0, "FILE", NULL, V_RUN, NULL, "a trace cannot be written yet"},
     [OPT_ARCHITECTURE] = {"architecture", 0, "FILE", NULL, MODEL_VERBS,
                           "model.to_json()'s output, for a MODEL that holds only weights", NULL},
-    [OPT_PLUGIN] = {"plugin", 0, "FILE", NULL, MODEL_VERBS, NULL, "user layers cannot be used yet"},
     [OPT_AGAINST] = {"against", 0, "PEERS", NULL, V_BENCH, NULL,
                      "other engines cannot be compared yet"},
     [OPT_ASSERT] = {"assert", 0, "LIMIT", NULL, V_BENCH, NULL, "limits cannot be checked yet"},
@@ -96,10 +103,10 @@ const cli_verb cli_verbs[] = {
     {"run", "MODEL INPUT... [-o OUT]", "predict over files, arrays or tables", V_RUN},
     {"summary", "MODEL", "the layers, as Keras' model.summary()", V_SUMMARY},
     {"inspect", "MODEL", "the graph, what runs it, its memory", V_INSPECT},
+    {"verify", "MODEL [INPUT]", "compare the numbers with real Keras", V_VERIFY},
     {"bench", "MODEL", "throughput and latency by batch", V_BENCH},
     {"doctor", "", "what this machine offers, and what is missing", V_DOCTOR},
     {"help", "[VERB]", "this text, or a verb's options", V_HELP},
-    {"verify", "MODEL [INPUT]", "compare with real Keras", 0},
     {"plot", "MODEL -o m.svg", "a picture of the model", 0},
     {"report", "PREDS -o r.html", "a page of predictions", 0},
     {"top", "", "what runs now", 0},
@@ -134,6 +141,17 @@ const char *cli_value(const cli_args *a, cli_option o)
             return a->given[i].value;
     }
     return NULL;
+}
+
+const char *const *cli_values(const cli_args *a, cli_option o, size_t *n)
+{
+    static const char *lists[OPT_COUNT][CLI_VALUES_MAX];
+    *n = 0;
+    for (size_t i = 0; i < a->n_given && *n < CLI_VALUES_MAX; i++) {
+        if (a->given[i].option == o)
+            lists[o][(*n)++] = a->given[i].value;
+    }
+    return lists[o];
 }
 
 int cli_integer(const cli_args *a, cli_option o, int64_t least, int64_t most, int64_t *out)

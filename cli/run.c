@@ -112,6 +112,8 @@ static int pipeline_options(const cli_args *a, kp_pipeline_options *p)
     p->device = cli_value(a, OPT_DEVICE) != NULL ? "cpu" : p->device;
     p->preprocess = preprocess;
     p->architecture = cli_value(a, OPT_ARCHITECTURE);
+    p->plugins = cli_values(a, OPT_PLUGIN, &p->n_plugins);
+    p->layers = cli_values(a, OPT_LAYER, &p->n_layers);
     if (cli_has(a, OPT_RESIZE))
         p->resize = cli_value(a, OPT_RESIZE);
     p->decode = cli_value(a, OPT_DECODE);

@@ -207,37 +207,43 @@ typedef struct kp_port {
 } kp_port;
 
 typedef struct kp_model_info {
-    const char *name;         /* the model's own name */
-    const char *class_name;   /* "Functional", "Sequential" */
+    const char *name;          /* the model's own name */
+    const char *class_name;    /* "Functional", "Sequential" */
     const char *keras_version; /* the Keras that wrote the file; "" if it does not say */
     const kp_port *inputs;
     size_t n_inputs;
     const kp_port *outputs;
     size_t n_outputs;
-    bool softmax_output;      /* the only output is a softmax over its last axis, of rank 2 */
-    const char *preprocess;   /* "caffe", "tf", "torch" when the model is one of keras.applications
-                                 that needs it, else "none" */
-    int64_t n_params;         /* number of weights */
-    int64_t max_batch;        /* the largest batch that is run at once */
-    const char *backend;      /* "cpu", "ref" */
-    int threads;              /* engine threads */
+    bool softmax_output;    /* the only output is a softmax over its last axis, of rank 2 */
+    const char *preprocess; /* "caffe", "tf", "torch" when the model is one of keras.applications
+                               that needs it, else "none" */
+    int64_t n_params;       /* number of weights */
+    int64_t max_batch;      /* the largest batch that is run at once */
+    const char *backend;    /* "cpu", "ref" */
+    int threads;            /* engine threads */
 } kp_model_info;
 
 typedef struct kp_model kp_model;
 
 typedef struct kp_model_options {
     size_t struct_size;
-    const char *device;     /* "auto", "cpu", "/CPU:0"; others: KP_EDEVICE */
-    const char *backend;    /* NULL: the fastest of the device; "ref": the plain C reference */
-    const char *precision;  /* NULL or "float32" */
-    int threads;            /* 0: usable cores (affinity and cgroup quota counted) */
-    int64_t max_batch;      /* 0: by rule */
-    const char *preprocess; /* scaling of image inputs before the model; NULL or "none": none;
-                               "auto": as kp_model_info.preprocess says; "tf", "torch", "caffe",
-                               "scale=S,mean=A:B:C,std=A:B:C" */
+    const char *device;       /* "auto", "cpu", "/CPU:0"; others: KP_EDEVICE */
+    const char *backend;      /* NULL: the fastest of the device; "ref": the plain C reference */
+    const char *precision;    /* NULL or "float32" */
+    int threads;              /* 0: usable cores (affinity and cgroup quota counted) */
+    int64_t max_batch;        /* 0: by rule */
+    const char *preprocess;   /* scaling of image inputs before the model; NULL or "none": none;
+                                 "auto": as kp_model_info.preprocess says; "tf", "torch", "caffe",
+                                 "scale=S,mean=A:B:C,std=A:B:C" */
     const char *architecture; /* NULL: path holds the whole model. Else a JSON file with the model,
                                  as model.to_json() or json.dumps(model.get_config()) of any Keras
                                  gave it, and of path only the weights are taken */
+    const char *const *plugins; /* shared objects with user layers (kpredict/layer.h) */
+    size_t n_plugins;
+    const char *const *layers; /* paths of layers ("outer/inner") whose outputs take the place of
+                                  the model's: of each all calls in their order; none: the model's
+                                  own */
+    size_t n_layers;
 } kp_model_options;
 
 KP_API void kp_model_options_defaults(kp_model_options *opt);
@@ -262,10 +268,10 @@ KP_API void kp_model_close(kp_model **m);
 
 typedef struct kp_summary_options {
     size_t struct_size;
-    int line_length;      /* 0: Keras' default */
+    int line_length; /* 0: Keras' default */
     bool expand_nested;
     bool show_trainable;
-    bool cost;            /* adds FLOPs and bytes */
+    bool cost; /* adds FLOPs and bytes */
     bool json;
 } kp_summary_options;
 
@@ -274,7 +280,7 @@ KP_API int kp_model_summary(kp_model *m, const kp_summary_options *opt, char **t
 
 typedef struct kp_inspect_options {
     size_t struct_size;
-    bool weights;         /* list variables with shape, type, min, mean, max */
+    bool weights; /* list variables with shape, type, min, mean, max */
     bool json;
 } kp_inspect_options;
 
@@ -296,12 +302,12 @@ typedef enum kp_item_kind {
 
 typedef struct kp_item {
     kp_item_kind kind;
-    uint64_t tag;             /* comes back in the result */
-    const char *path;         /* KP_ITEM_PATH: the file; KP_ITEM_BYTES: a name for messages, may be NULL */
-    const void *bytes;        /* KP_ITEM_BYTES */
+    uint64_t tag;      /* comes back in the result */
+    const char *path;  /* KP_ITEM_PATH: the file; KP_ITEM_BYTES: a name for messages, may be NULL */
+    const void *bytes; /* KP_ITEM_BYTES */
     size_t size_bytes;
-    const kp_tensor *rows;    /* KP_ITEM_ROWS: one per input, equal first axis, at most
-                                 kp_pipeline_info.rows_per_item rows */
+    const kp_tensor *rows; /* KP_ITEM_ROWS: one per input, equal first axis, at most
+                              kp_pipeline_info.rows_per_item rows */
     size_t n_rows_tensors;
 } kp_item;
 
@@ -327,14 +333,14 @@ KP_API const char *kp_item_error_name(kp_item_error e);
 
 typedef struct kp_result {
     uint64_t tag;
-    uint64_t index;            /* 0, 1, 2, ... in order of submission */
-    kp_item_error error;       /* KP_ITEM_OK or why there are no outputs */
-    const char *message;       /* text for error, "" otherwise */
-    int64_t n_rows;            /* 1 for files; the item's rows for arrays */
-    const kp_tensor *outputs;  /* n_outputs arrays, first axis n_rows; NULL on error */
+    uint64_t index;           /* 0, 1, 2, ... in order of submission */
+    kp_item_error error;      /* KP_ITEM_OK or why there are no outputs */
+    const char *message;      /* text for error, "" otherwise */
+    int64_t n_rows;           /* 1 for files; the item's rows for arrays */
+    const kp_tensor *outputs; /* n_outputs arrays, first axis n_rows; NULL on error */
     size_t n_outputs;
-    bool exif_turned;          /* the photo's EXIF asks for a turn (and it was not made) */
-    void *owner;               /* the library's; do not touch */
+    bool exif_turned; /* the photo's EXIF asks for a turn (and it was not made) */
+    void *owner;      /* the library's; do not touch */
 } kp_result;
 
 typedef enum kp_pipeline_kind {
@@ -345,23 +351,23 @@ typedef enum kp_pipeline_kind {
 typedef struct kp_pipeline_options {
     size_t struct_size;
     kp_pipeline_kind kind;
-    int workers;              /* 0: usable cores */
-    int64_t batch_size;       /* largest batch; 0: by rule */
-    const char *device;       /* as kp_model_options.device */
-    int threads;              /* engine threads, 0: by rule */
+    int workers;        /* 0: usable cores */
+    int64_t batch_size; /* largest batch; 0: by rule */
+    const char *device; /* as kp_model_options.device */
+    int threads;        /* engine threads, 0: by rule */
     const char *precision;
-    const char *preprocess;   /* NULL: "auto"; see kp_model_options.preprocess; or
-                                 "plugin:FILE.so[,ARG]" (include/kpredict/preprocess.h) */
-    const char *resize;       /* "tf-bilinear" (default), "tf-nearest", ..., "pil-bilinear", ... */
-    const char *decode;       /* NULL: the family of resize; "tf", "pil" */
-    int image_height;         /* 0: the model's */
+    const char *preprocess; /* NULL: "auto"; see kp_model_options.preprocess; or
+                               "plugin:FILE.so[,ARG]" (include/kpredict/preprocess.h) */
+    const char *resize;     /* "tf-bilinear" (default), "tf-nearest", ..., "pil-bilinear", ... */
+    const char *decode;     /* NULL: the family of resize; "tf", "pil" */
+    int image_height;       /* 0: the model's */
     int image_width;
-    const char *color_mode;   /* NULL: by the model's channels; "rgb", "grayscale", "rgba" */
+    const char *color_mode; /* NULL: by the model's channels; "rgb", "grayscale", "rgba" */
     bool crop_to_aspect_ratio;
     bool pad_to_aspect_ratio;
     bool exif_rotate;
-    bool pixels_uint8;        /* round after resizing: a quarter of the traffic */
-    double item_timeout_s;    /* 30 */
+    bool pixels_uint8;            /* round after resizing: a quarter of the traffic */
+    double item_timeout_s;        /* 30 */
     const kp_tensor *row_example; /* KP_PIPELINE_ROWS: one per input: dtype and shape (first axis
                                      ignored) of the rows to come; NULL: as the model's inputs */
     size_t n_row_examples;
@@ -372,8 +378,12 @@ typedef struct kp_pipeline_options {
      * first axis 1, before scaling. For looking at what the model gets; it slows the hub. */
     void (*on_prepared)(void *ctx, uint64_t tag, const kp_tensor *inputs, size_t n_inputs);
     void *on_prepared_ctx;
-    size_t memory_bytes;      /* what arenas and window may take together; 0: by rule */
-    const char *architecture; /* as kp_model_options.architecture */
+    size_t memory_bytes;        /* what arenas and window may take together; 0: by rule */
+    const char *architecture;   /* as kp_model_options.architecture */
+    const char *const *plugins; /* as kp_model_options.plugins and layers */
+    size_t n_plugins;
+    const char *const *layers;
+    size_t n_layers;
 } kp_pipeline_options;
 
 KP_API void kp_pipeline_options_defaults(kp_pipeline_options *opt);
@@ -382,30 +392,30 @@ typedef struct kp_pipeline_info {
     kp_model_info model;
     int workers;
     int64_t batch_size;
-    int64_t rows_per_item;    /* KP_PIPELINE_ROWS: most rows of one item */
+    int64_t rows_per_item; /* KP_PIPELINE_ROWS: most rows of one item */
     int64_t slots;
     size_t slot_bytes;
     size_t slot_arena_bytes;
     size_t result_arena_bytes;
-    int64_t window;           /* items between the oldest unfinished one and the newest accepted */
-    const char *device;       /* "cpu" */
-    const char *precision;    /* "float32" */
-    const char *preprocess;   /* in words: what scaling is applied and why */
-    const char *sandbox;      /* in words: what confines the workers */
+    int64_t window;         /* items between the oldest unfinished one and the newest accepted */
+    const char *device;     /* "cpu" */
+    const char *precision;  /* "float32" */
+    const char *preprocess; /* in words: what scaling is applied and why */
+    const char *sandbox;    /* in words: what confines the workers */
 } kp_pipeline_info;
 
 typedef struct kp_pipeline_stats {
     uint64_t submitted, processed, failed, delivered; /* items */
-    uint64_t rows;            /* rows predicted */
+    uint64_t rows;                                    /* rows predicted */
     uint64_t batches;
     uint64_t worker_restarts, device_restarts, retries;
-    double seconds;           /* since open */
+    double seconds;                                 /* since open */
     double read_s, decode_s, resize_s, wait_slot_s; /* summed over workers */
-    double device_s;          /* the device process computing */
-    double device_idle_s;     /* ... waiting for batches */
-    size_t peak_rss_bytes;    /* private memory of all our processes plus shared memory once */
-    const char *limited_by;   /* "decoding", "device", "source", "sink", ... static storage */
-    char verdict[200];        /* one sentence with figures */
+    double device_s;                                /* the device process computing */
+    double device_idle_s;                           /* ... waiting for batches */
+    size_t peak_rss_bytes;  /* private memory of all our processes plus shared memory once */
+    const char *limited_by; /* "decoding", "device", "source", "sink", ... static storage */
+    char verdict[200];      /* one sentence with figures */
 } kp_pipeline_stats;
 
 typedef struct kp_pipeline kp_pipeline;
@@ -454,17 +464,17 @@ typedef struct kp_job_options {
     const char *model_path;
     const kp_job_input *inputs;
     size_t n_inputs;
-    const char *list_path;    /* --list: one path a line; "-": stdin */
-    bool list_null;           /* separated by NUL */
-    bool csv_header;          /* CSV inputs have a header line */
+    const char *list_path; /* --list: one path a line; "-": stdin */
+    bool list_null;        /* separated by NUL */
+    bool csv_header;       /* CSV inputs have a header line */
     bool follow_links;
     uint64_t skip;
-    int64_t limit;            /* -1: all */
-    const char *output_path;  /* "-" or NULL: stdout */
-    const char *format;       /* NULL: by the ending; "csv", "jsonl", "npy", "npz", "table" */
+    int64_t limit;              /* -1: all */
+    const char *output_path;    /* "-" or NULL: stdout */
+    const char *format;         /* NULL: by the ending; "csv", "jsonl", "npy", "npz", "table" */
     const char *const *outputs; /* names of outputs to write; NULL: all */
     size_t n_outputs;
-    int top;                  /* -1: by rule (5 for a softmax of 3 or more classes); 0: all values */
+    int top; /* -1: by rule (5 for a softmax of 3 or more classes); 0: all values */
     const char *classes_path; /* labels, one a line, or Keras' imagenet_class_index.json */
     bool labels_inferred;     /* sub-folder = true class */
     bool force;               /* replace an existing output */
@@ -479,13 +489,13 @@ typedef struct kp_job_options {
 KP_API void kp_job_options_defaults(kp_job_options *opt);
 
 typedef struct kp_job_report {
-    int64_t items;            /* items read */
+    int64_t items; /* items read */
     uint64_t processed, failed, exif_turned;
-    double seconds;           /* from open to the last row */
+    double seconds; /* from open to the last row */
     double items_per_second;
     double mean_batch;
     double write_s;
-    bool has_accuracy;        /* labels_inferred */
+    bool has_accuracy; /* labels_inferred */
     double accuracy, top5_accuracy;
     kp_pipeline_info info;
     kp_pipeline_stats stats;
@@ -500,8 +510,8 @@ typedef struct kp_job kp_job;
  * then starts the pipeline and checks the rest. KP_EUSAGE, KP_EIO, KP_EEXIST, KP_EEMPTY, and what
  * kp_pipeline_open gives. */
 KP_API int kp_job_open(kp_job **out, const kp_job_options *opt);
-/* Runs to the end on the caller's thread, once. 0; KP_EINTERRUPTED after kp_job_stop (the file is valid
- * and left as OUT.partial); KP_ETOOMANY; KP_EIO; KP_EDEVICE. */
+/* Runs to the end on the caller's thread, once. 0; KP_EINTERRUPTED after kp_job_stop (the file is
+ * valid and left as OUT.partial); KP_ETOOMANY; KP_EIO; KP_EDEVICE. */
 KP_API int kp_job_run(kp_job *job);
 /* Ask for a clean stop; safe in a signal handler and from any thread. The first call: what
  * workers and device have begun is finished and written, the rest is dropped. The second: that too

@@ -23,6 +23,19 @@ static int copy_ports(kp_wire_ports *to, const kp_port *from, size_t n, const ch
     return 0;
 }
 
+enum { NAMES_MAX = KP_NAME_BYTES / 2 };
+
+/* One name a line; the text is cut up. */
+static size_t split_lines(char *text, const char **out)
+{
+    size_t n = 0;
+    for (char *end; (end = strchr(text, '\n')) != NULL; text = end + 1) {
+        *end = '\0';
+        out[n++] = text;
+    }
+    return n;
+}
+
 static int open_model(void **state, const kp_wire_device_setup *setup, kp_wire_device_info *info)
 {
     engine *e = calloc(1, sizeof *e);
@@ -34,6 +47,14 @@ static int open_model(void **state, const kp_wire_device_setup *setup, kp_wire_d
     opt.device = setup->device;
     if (setup->architecture[0] != '\0')
         opt.architecture = setup->architecture;
+    char plugins[sizeof setup->plugins], layers[sizeof setup->layers];
+    const char *plugin[NAMES_MAX], *layer[NAMES_MAX];
+    memcpy(plugins, setup->plugins, sizeof plugins);
+    memcpy(layers, setup->layers, sizeof layers);
+    opt.n_plugins = split_lines(plugins, plugin);
+    opt.plugins = plugin;
+    opt.n_layers = split_lines(layers, layer);
+    opt.layers = layer;
     if (setup->precision[0] != '\0')
         opt.precision = setup->precision;
     opt.threads = setup->threads;

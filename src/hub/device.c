@@ -14,6 +14,8 @@ static void send_setup(kp_pipeline *p)
     memset(s, 0, sizeof *s);
     snprintf(s->model, sizeof s->model, "%s", p->model_path);
     snprintf(s->architecture, sizeof s->architecture, "%s", p->opt.architecture);
+    snprintf(s->plugins, sizeof s->plugins, "%s", p->layer_plugins);
+    snprintf(s->layers, sizeof s->layers, "%s", p->layers);
     snprintf(s->device, sizeof s->device, "%s", p->opt.device);
     snprintf(s->precision, sizeof s->precision, "%s", p->opt.precision);
     s->threads = p->opt.threads;

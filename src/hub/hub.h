@@ -43,8 +43,9 @@ enum {
     X(KP_ITEM_FILLING, "filling")                                                                  \
     X(KP_ITEM_QUEUED, "queued")                                                                    \
     X(KP_ITEM_TASKED, "tasked")                                                                    \
-    X(KP_ITEM_READY, "ready") X(KP_ITEM_BATCHED, "batched") X(KP_ITEM_DONE, "done")                \
-        X(KP_ITEM_FAILED, "failed") X(KP_ITEM_DELIVERED, "delivered")
+    X(KP_ITEM_READY, "ready")                                                                      \
+    X(KP_ITEM_BATCHED, "batched") X(KP_ITEM_DONE, "done") X(KP_ITEM_FAILED, "failed")              \
+        X(KP_ITEM_DELIVERED, "delivered")
 /* FREE -> OWNED (a worker writes) -> READY (nobody writes) -> INBATCH (the device reads) -> FREE;
  * OWNED -> FREE after a failure or the owner's confirmed death; INBATCH -> READY when the device
  * died. */
@@ -176,7 +177,8 @@ struct kp_pipeline {
     kp_pipeline_options opt; /* strings in mem */
     kp_arena *mem;
     const char *model_path;
-    const char *plugin, *plugin_arg; /* NULL: built-in preprocessing */
+    const char *layer_plugins, *layers; /* of the options, one a line */
+    const char *plugin, *plugin_arg;    /* NULL: built-in preprocessing */
     char *worker_program, *device_program;
     char **worker_env, **device_env;
     size_t n_workers;
@@ -224,8 +226,8 @@ struct kp_pipeline {
     kp_list queued, retry, ready, done;
     int64_t ready_rows;
     double ready_since;
-    uint32_t n_owned; /* slots that workers write */
-    uint32_t group;   /* last number given to a batch that killed the device */
+    uint32_t n_owned;   /* slots that workers write */
+    uint32_t group;     /* last number given to a batch that killed the device */
     uint64_t oom_kills; /* of the whole system, when last looked */
     int start_failures, soft_deaths, load_deaths, load_soft_deaths, blamed;
     double device_looked_at, device_moved_at; /* is it computing at all? see device.c */

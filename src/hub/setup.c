@@ -16,6 +16,29 @@ static int keep(kp_pipeline *p, const char **text, const char *otherwise)
     return *text != NULL ? 0 : KP_ENOMEM;
 }
 
+/* One a line, as kp-device gets them. */
+static int join_lines(kp_pipeline *p, const char *const *names, size_t n, const char *what,
+                      const char **out)
+{
+    kp_buf lines = {0};
+    bool whole = true;
+    for (size_t i = 0; i < n; i++) {
+        whole = whole && *names[i] != '\0' && strchr(names[i], '\n') == NULL;
+        kp_buf_printf(&lines, "%s\n", names[i]);
+    }
+    whole = whole && lines.len < KP_NAME_BYTES;
+    *out = kp_arena_strdup(p->mem, lines.data != NULL ? lines.data : "");
+    bool failed = lines.failed || *out == NULL;
+    kp_buf_free(&lines);
+    if (failed)
+        return kp_fail(KP_ENOMEM, "out of memory");
+    return whole ? 0
+                 : kp_fail(KP_EUSAGE,
+                           "the names of %s are empty, hold a line's end or are longer "
+                           "than %d bytes together",
+                           what, KP_NAME_BYTES - 1);
+}
+
 static int check_resize(kp_pipeline *p)
 {
     KP_TRY(keep(p, &p->opt.resize, "tf-bilinear"));
@@ -107,6 +130,8 @@ int kp_setup_check_options(kp_pipeline *p)
     KP_TRY(keep(p, &o->architecture, ""));
     if (strlen(o->architecture) >= KP_NAME_BYTES)
         return kp_fail(KP_EUSAGE, "the architecture's path is too long");
+    KP_TRY(join_lines(p, o->plugins, o->n_plugins, "the plug-ins", &p->layer_plugins));
+    KP_TRY(join_lines(p, o->layers, o->n_layers, "the layers", &p->layers));
     KP_TRY(keep(p, &o->device, "auto"));
     KP_TRY(keep(p, &o->precision, ""));
     if (o->color_mode != NULL)

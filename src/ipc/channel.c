@@ -83,6 +83,8 @@ static bool check_body(kp_msg *m)
     case KP_MSG_DEVICE_SETUP:
         TERMINATE(m->body.device_setup.model);
         TERMINATE(m->body.device_setup.architecture);
+        TERMINATE(m->body.device_setup.plugins);
+        TERMINATE(m->body.device_setup.layers);
         TERMINATE(m->body.device_setup.device);
         TERMINATE(m->body.device_setup.precision);
         return true;

@@ -162,7 +162,8 @@ typedef struct kp_wire_worker_map {
 
 typedef struct kp_wire_device_setup {
     char model[KP_NAME_BYTES];
-    char architecture[KP_NAME_BYTES]; /* "": the model's file has it */
+    char architecture[KP_NAME_BYTES];                   /* "": the model's file has it */
+    char plugins[KP_NAME_BYTES], layers[KP_NAME_BYTES]; /* one a line; see kp_model_options */
     char device[64], precision[32];
     int32_t threads, reserved;
     int64_t max_batch;

@@ -18,23 +18,33 @@ typedef struct kp_lw_weight {
     struct kp_lw_weight *newer; /* of all layers, in the order of creation */
 } kp_lw_weight;
 
+/* What one call of a layer gave. */
+typedef struct kp_lw_given {
+    struct kp_lw_given *next; /* in the order of the calls */
+    int node_index;
+    kp_value **values;
+    int n;
+} kp_lw_given;
+
 /* What is known of a layer; found by its address. */
 typedef struct kp_lw_record {
     const kp_layer *layer;
     kp_lowered_layer info;
     kp_lw_weight *weights;
-    int order;   /* of the first call; -1: never called */
-    int summed;  /* the sum that counted it last */
-    bool at_own; /* a model whose layers' shapes at its own inputs are known */
+    kp_lw_given *given; /* only when kp_lower_options.layers asks for layers */
+    int order;          /* of the first call; -1: never called */
+    int summed;         /* the sum that counted it last */
+    bool at_own;        /* a model whose layers' shapes at its own inputs are known */
 } kp_lw_record;
 
 typedef struct kp_lw {
     kp_keras *k;
     kp_graph *g;
     kp_arena *mem;
-    int major;                   /* of the Keras that wrote the file */
-    bool training;               /* inside a model that is called with training=True */
-    bool keras_shapes;           /* as in kp_lower_options */
+    int major;     /* of the Keras that wrote the file */
+    bool training; /* inside a model that is called with training=True */
+    kp_lower_options opt;
+    kp_lowered *out;
     bool silent;                 /* nothing is recorded: the layers' shapes are not Keras' own */
     int64_t fixed_batch;         /* of the model that is lowered now */
     int depth;                   /* of nested models */
@@ -112,6 +122,10 @@ int kp_lw_model_input(kp_lw *w, const kp_layers *m, int j, kp_port *port, kp_val
 int64_t kp_lw_fixed_batch(const kp_layer *l);
 /* KP_EMODEL when the call runs the layer as in training. */
 int kp_lw_check_training(const kp_lw *w, const kp_call *call);
+
+/* ---- outputs.c ---- */
+/* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */
+int kp_lw_set_outputs(kp_lw *w, const kp_layer *root, const kp_lw_result *made, kp_lowered *out);
 
 /* ---- args.c ---- */
 /* All tensors of a call's arguments: positional ones first, lists in order. */

@@ -203,7 +203,7 @@ static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value *y,
 static void open_sizes(kp_lw *w, const kp_layer *l, kp_value *y)
 {
     const json_t *sizes = json_object_get(l->config, "output_shape");
-    for (int i = 1; w->keras_shapes && i < y->ndim; i++)
+    for (int i = 1; w->opt.keras_shapes && i < y->ndim; i++)
         if (json_is_null(json_array_get(sizes, (size_t)i - 1)))
             y->shape[i] = kp_graph_new_symbol(w->g);
 }

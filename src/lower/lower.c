@@ -1,5 +1,5 @@
 /* The way in: the model's inputs, its layers, its outputs, and what callers are told about it. */
-#include "lower/build.h"
+#include "lower/user.h"
 
 static size_t count_layers(const kp_layer *l)
 {
@@ -110,41 +110,6 @@ static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_lw_resul
     return 0;
 }
 
-/* ---- outputs ---- */
-
-static int add_outputs(kp_lw *w, const kp_layers *m, kp_value **values, kp_lowered *out)
-{
-    out->n_outputs = m->n_outputs;
-    out->outputs = kp_arena_array(w->mem, (size_t)m->n_outputs + 1, sizeof *out->outputs);
-    if (!out->outputs)
-        return KP_ENOMEM;
-    for (int j = 0; j < m->n_outputs; j++) {
-        const kp_layer *l = m->calls[m->flat_outputs[j].call].layer;
-        kp_value *v = values[j];
-        w->name = l->path;
-        if (v->dtype == KP_FLOAT32 && l->policy.compute == KP_FLOAT16)
-            KP_TRY(kp_lw_cast(w, KP_FLOAT16, v, &v));
-        values[j] = v;
-        kp_port *port = &out->outputs[j];
-        *port = (kp_port){kp_arena_strdup(w->mem, l->name), v->dtype, v->ndim, {0}};
-        for (int a = 0; a < v->ndim; a++)
-            port->shape[a] = v->shape[a] < 0 ? -1 : v->shape[a];
-    }
-    return kp_graph_set_outputs(w->g, values, m->n_outputs);
-}
-
-static bool is_softmax(const kp_value *v)
-{
-    const kp_node *n = v->producer;
-    if (v->ndim != 2 || !n)
-        return false;
-    while (n->op == KP_OP_CAST || n->op == KP_OP_RESHAPE)
-        n = n->inputs[0]->producer;
-    int last = n->output->ndim - 1;
-    return n->op == KP_OP_SOFTMAX && !n->attr.softmax.log && n->attr.softmax.axes.n == 1 &&
-           n->attr.softmax.axes.axis[0] == last && n->output->shape[last] == v->shape[1];
-}
-
 /* ---- records for summary ---- */
 
 /* Adds what the layer and those inside it hold to sum: each once, also one that several models
@@ -245,18 +210,17 @@ static int lower_root(kp_lw *w, const kp_layer *root, kp_lowered *out)
     KP_TRY(start(w, root));
     KP_TRY(add_inputs(w, root->model, out, &in));
     KP_TRY(kp_lw_model(w, root, &in, &made));
-    KP_TRY(add_outputs(w, root->model, made.values, out));
+    KP_TRY(kp_lw_set_outputs(w, root, &made, out));
     KP_TRY(kp_keras_check_unused(w->k));
-    out->softmax_output = made.n == 1 && is_softmax(made.values[0]);
     out->preprocess = kp_lw_preprocess(root);
     return add_records(w, root, out);
 }
 
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
 {
-    kp_lw w = {.k = k, .mem = mem, .major = kp_keras_major(k)};
+    kp_lw w = {.k = k, .mem = mem, .major = kp_keras_major(k), .out = out};
     if (opt)
-        w.keras_shapes = opt->keras_shapes;
+        w.opt = *opt;
     *out = (kp_lowered){0};
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)
@@ -272,5 +236,6 @@ int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered
 void kp_lowered_fini(kp_lowered *l)
 {
     kp_graph_free(&l->graph);
+    kp_lw_user_close(l->users);
     *l = (kp_lowered){0};
 }

@@ -10,6 +10,7 @@
 
 #include "graph/graph.h"
 #include "keras/keras.h"
+#include <kpredict/layer.h>
 
 /* What summary prints of one call of a layer: filled while lowering, in the order of calls. */
 typedef struct kp_lowered_layer {
@@ -43,7 +44,8 @@ typedef struct kp_lowered {
     kp_lowered_variable
         *variables; /* in the order of creation; one that several layers are, once */
     int n_variables;
-    int64_t fixed_batch; /* the batch size that the file's InputLayers fix; 0: none */
+    int64_t fixed_batch;      /* the batch size that the file's InputLayers fix; 0: none */
+    struct kp_lw_user *users; /* states of plug-ins' kernels, which nodes of the graph hold */
     bool softmax_output;
     const char *preprocess; /* "none", "tf", "torch", "caffe" by name and layers */
 } kp_lowered;
@@ -51,11 +53,20 @@ typedef struct kp_lowered {
 typedef struct kp_lower_options {
     bool keras_shapes; /* for summary: the shapes that Keras' layers know, with nested models at
                           their own inputs' shapes; not to be run */
+    const char *const *layers; /* paths of layers whose outputs are to be the model's: of each all
+                                  calls in their order. None: the model's own outputs */
+    size_t n_layers;
+    const kp_layer_class *const *classes; /* of plug-ins; checked by kp_lower_check_class */
+    size_t n_classes;
 } kp_lower_options;
 
-/* opt may be NULL. */
+enum { KP_LAYER_INPUTS_MAX = 64 }; /* arrays that a plug-in's kernel takes */
+
+/* KP_EUSAGE when a class of a plug-in is not whole or has the name of one of Keras' own. */
+int kp_lower_check_class(const kp_layer_class *class);
+/* opt may be NULL. KP_EUSAGE: the model has no such layer. */
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out);
-/* Frees the graph; the rest lies in mem. */
+/* Frees the graph and what plug-ins hold; the rest lies in mem. */
 void kp_lowered_fini(kp_lowered *l);
 
 #endif

@@ -1,5 +1,5 @@
 /* One model: its calls in order, each through the table; nested models by recursion. */
-#include "lower/build.h"
+#include "lower/user.h"
 
 enum { DEPTH_MAX = 64 };
 
@@ -27,13 +27,14 @@ static int refuse(const kp_layer *l, const char *why)
     return kp_fail(KP_EMODEL, "layer \"%s\" (%s): %s", l->path, l->class_name, why);
 }
 
-static int check_layer(const kp_layer *l)
+static int check_layer(const kp_lw *w, const kp_layer *l)
 {
     if (strcmp(l->class_name, "Lambda") == 0)
         return refuse(l, "a Lambda layer holds Python code, which is never run; replace it by "
                          "Keras layers or keras.ops and save the model again");
-    if (l->is_custom)
-        return refuse(l, "a custom class needs its Python code, which is never run; replace it by "
+    if (l->is_custom && !kp_lw_user_find(w, l))
+        return refuse(l, "a custom class needs its Python code, which is never run; write it as a "
+                         "plug-in in C (include/kpredict/layer.h, --plugin), or replace it by "
                          "Keras' own layers and save the model again");
     if (l->policy.quantization)
         return kp_fail(KP_EMODEL,
@@ -104,10 +105,31 @@ int kp_lw_outputs(kp_lw *w, const kp_lw_call *c, int n, kp_value ***out)
     return 0;
 }
 
+static int lower_user(kp_lw *w, const kp_lw_env *env, const kp_call *call, const kp_lw_result *in,
+                      const kp_layer_class *class, kp_lw_result *out)
+{
+    kp_lw_call c = {.layer = call->layer,
+                    .call = call,
+                    .env = env,
+                    .in = in->values,
+                    .in_mask = in->masks,
+                    .n_in = in->n,
+                    .res = out};
+    KP_TRY(cast_floats(w, in->values, in->n));
+    KP_TRY(kp_lw_result_new(w, 1, out));
+    KP_TRY(kp_lw_user_lower(w, &c, class, out->values));
+    if (class->keeps_mask && in->n > 0)
+        out->masks[0] = in->masks[0];
+    return 0;
+}
+
 static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, const kp_lw_result *in,
                        kp_lw_result *out)
 {
     const kp_layer *l = call->layer;
+    const kp_layer_class *class = kp_lw_user_find(w, l);
+    if (class)
+        return lower_user(w, env, call, in, class, out);
     const kp_lw_entry *e = kp_lw_find(l->class_name, l->is_operation);
     if (!e)
         return refuse(l, l->is_operation ? "this keras.ops operation is not supported"
@@ -162,7 +184,7 @@ static int record_at_own_shapes(kp_lw *w, const kp_layer *l)
 {
     kp_lw_record *r = kp_lw_record_of(w, l);
     int64_t batch = w->fixed_batch;
-    if (!w->keras_shapes || !has_own_shapes(l->model))
+    if (!w->opt.keras_shapes || !has_own_shapes(l->model))
         return 0;
     if (!r->at_own) {
         r->at_own = true;
@@ -200,11 +222,27 @@ static int lower_nested(kp_lw *w, const kp_call *call, const kp_lw_result *in, k
     return status;
 }
 
-/* What summary tells about the layer: the first call's nodes, the last call's outputs. */
-static void record_call(kp_lw *w, kp_lw_record *r, int first_node, const kp_lw_result *out)
+/* For callers that ask for the outputs of layers: all calls, in the order of the file. */
+static int keep_given(kp_lw *w, kp_lw_record *r, int node_index, const kp_lw_result *out)
 {
+    kp_lw_given **at = &r->given, *g = kp_arena_alloc(w->mem, sizeof *g);
+    if (!g)
+        return KP_ENOMEM;
+    while (*at && (*at)->node_index <= node_index)
+        at = &(*at)->next;
+    *g = (kp_lw_given){*at, node_index, out->values, out->n};
+    *at = g;
+    return 0;
+}
+
+/* What summary tells about the layer: the first call's nodes, the last call's outputs. */
+static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first_node,
+                       const kp_lw_result *out)
+{
+    if (w->opt.n_layers > 0)
+        KP_TRY(keep_given(w, r, call->node_index, out));
     if (w->silent)
-        return;
+        return 0;
     r->info.fixed_batch = w->fixed_batch;
     if (r->order < 0) {
         r->order = w->n_called++;
@@ -213,6 +251,7 @@ static void record_call(kp_lw *w, kp_lw_record *r, int first_node, const kp_lw_r
     }
     r->info.outputs = out->values;
     r->info.n_outputs = out->n;
+    return 0;
 }
 
 static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
@@ -220,7 +259,7 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
     const kp_layer *l = call->layer;
     kp_lw_result in, out = {0};
     int first_node = w->g->n_nodes;
-    KP_TRY(check_layer(l));
+    KP_TRY(check_layer(w, l));
     KP_TRY(kp_lw_collect(w, env, call, &in));
     w->name = l->path;
     w->record = kp_lw_record_of(w, l);
@@ -233,8 +272,7 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
                    : kp_fail_prefix(status, "layer \"%s\" (%s)", l->path, l->class_name);
     }
     env->results[i] = out;
-    record_call(w, kp_lw_record_of(w, l), first_node, &out);
-    return 0;
+    return record_call(w, kp_lw_record_of(w, l), call, first_node, &out);
 }
 
 /* ---- a model ---- */
@@ -256,7 +294,8 @@ static int bind_inputs(kp_lw *w, const kp_layers *m, kp_lw_env *env, const kp_lw
             return kp_fail(KP_EMODEL, "input %d of the model does not exist", j);
         kp_lw_record *r = kp_lw_record_of(w, m->calls[call].layer);
         env->results[call] = (kp_lw_result){&in->values[j], &in->masks[j], 1};
-        record_call(w, r, in->values[j]->producer->id, &env->results[call]);
+        KP_TRY(
+            record_call(w, r, &m->calls[call], in->values[j]->producer->id, &env->results[call]));
     }
     return 0;
 }

@@ -42,6 +42,10 @@ static int keep_weight(kp_lw *w, int index, kp_value *value, const kp_lowered_va
     if (!e)
         return KP_ENOMEM;
     *e = (kp_lw_weight){w->record->weights, index, value, *info, NULL};
+    e->info.sub = kp_arena_strdup(w->mem, info->sub);
+    e->info.name = kp_arena_strdup(w->mem, info->name);
+    if (!e->info.sub || !e->info.name)
+        return KP_ENOMEM;
     w->record->weights = e;
     if (w->newest)
         w->newest->newer = e;

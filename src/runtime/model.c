@@ -137,8 +137,14 @@ static int open_steps(kp_model *m, const char *path, const kp_model_options *opt
     m->info.threads = opt->threads > 0 ? opt->threads : kp_machine_get()->usable_cores;
     m->asked_batch = opt->max_batch;
     KP_TRY(kp_arena_new(&m->mem, 0));
+    KP_TRY(kp_plugins_open(&m->plugins, m->mem, opt->plugins, opt->n_plugins));
     KP_TRY(kp_keras_open(&m->keras, path, opt->architecture));
-    KP_TRY(kp_lower(m->keras, m->mem, NULL, &m->low));
+    KP_TRY(kp_lower(m->keras, m->mem,
+                    &(kp_lower_options){.layers = opt->layers,
+                                        .n_layers = opt->n_layers,
+                                        .classes = m->plugins.classes,
+                                        .n_classes = m->plugins.n_classes},
+                    &m->low));
     KP_TRY(fill_info(m, path));
     KP_TRY(pick_scaling(m, opt->preprocess));
     KP_TRY(kp_measure_init(m));
@@ -181,6 +187,7 @@ void kp_model_close(kp_model **model)
         kp_variant_free(m, &m->variants[i]);
     kp_variant_free(m, &m->probe);
     kp_lowered_fini(&m->low);
+    kp_plugins_close(&m->plugins);
     kp_keras_close(&m->keras);
     kp_arena_free(&m->mem);
     free(m);

@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "keras/keras.h"
 #include "lower/lower.h"
+#include "runtime/plugin.h"
 #include "runtime/runtime.h"
 
 /* A model that leaves sizes open is compiled for each shape that it meets. The oldest variant goes
@@ -42,6 +43,7 @@ typedef struct kp_variant {
 struct kp_model {
     kp_arena *mem;
     kp_keras *keras;
+    kp_plugins plugins;
     kp_lowered low;
     kp_model_info info;
     const kp_backend *backend;
