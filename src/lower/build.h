@@ -196,6 +196,27 @@ int kp_lw_reduce_axes(const kp_lw_call *c, const kp_value *x, kp_axes *out);
 int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
                  kp_value **out);
 
+/* Sums and products of short integers are made in 32 bits. */
+kp_dtype kp_lw_sum_type(kp_dtype t);
+
+/* ---- op_index.c, op_shape.c ---- */
+/* x without the axis `at`, which has the size 1. */
+int kp_lw_drop_axis(kp_lw *w, int at, kp_value *x, kp_value **out);
+/* Of one axis: begin and end as KP_OP_SLICE has them. */
+int kp_lw_slice(kp_lw *w, int axis, int64_t begin, int64_t end, int64_t step, kp_value *x,
+                kp_value **out);
+int kp_lw_arrange(kp_lw *w, const kp_arrange *how, kp_value *x, kp_value **out);
+/* Indices below 0 count from the back. */
+int kp_lw_gather(kp_lw *w, int axis, int batch_dims, kp_value *x, kp_value *indices,
+                 kp_value **out);
+/* x[key] as Python does it. */
+int kp_lw_get_item(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value *x, kp_value **out);
+/* The axes `from` moved to the places `to`, all n at once; the others keep their order. */
+int kp_lw_moved(kp_lw *w, const kp_lw_call *c, const int64_t *from, const int64_t *to, int n,
+                kp_value *x, kp_value **out);
+/* The error of what cannot be done row by row: "it <what>, but rows are predicted apart". */
+int kp_lw_rows_refused(const kp_lw_call *c, const char *what);
+
 /* ---- build.c: nodes ---- */
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out);
 int kp_lw_unary(kp_lw *w, kp_act act, kp_value *x, kp_value **out);
@@ -320,7 +341,10 @@ extern const kp_lw_entry kp_lw_nn_loss_operations[];
 extern const kp_lw_entry kp_lw_nn_norm_operations[];
 extern const kp_lw_entry kp_lw_nn_window_operations[];
 extern const kp_lw_entry kp_lw_pool_operations[];
+extern const kp_lw_entry kp_lw_index_operations[];
+extern const kp_lw_entry kp_lw_join_operations[];
 extern const kp_lw_entry kp_lw_ops_operations[];
+extern const kp_lw_entry kp_lw_shape_operations[];
 extern const kp_lw_entry kp_lw_pairs_operations[];
 extern const kp_lw_entry kp_lw_reduce_operations[];
 extern const kp_lw_entry kp_lw_single_operations[];

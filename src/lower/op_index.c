@@ -50,19 +50,11 @@ int kp_lw_gather(kp_lw *w, int axis, int batch_dims, kp_value *x, kp_value *indi
 
 /* ---- x[...] ---- */
 
-static int rows_refused(const kp_lw_call *c)
-{
-    return kp_fail(KP_EMODEL,
-                   "layer \"%s\" (%s): it picks rows of the batch, but rows are predicted apart "
-                   "from each other",
-                   c->layer->path, c->layer->class_name);
-}
-
 static int one_place(kp_lw *w, const kp_lw_call *c, int axis, int64_t i, kp_value *x,
                      kp_value **out)
 {
     if (x->shape[axis] == KP_DIM_BATCH)
-        return rows_refused(c);
+        return kp_lw_rows_refused(c, "picks rows of the batch");
     if (x->shape[axis] >= 0 && (i < -x->shape[axis] || i >= x->shape[axis]))
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): place %lld does not exist among %lld",
                        c->layer->path, c->layer->class_name, (long long)i,
@@ -100,7 +92,7 @@ static int slice_of(kp_lw *w, const kp_lw_call *c, int axis, const kp_arg *a, kp
     KP_TRY(member(c, &a->items[0], step > 0 ? 0 : INT64_MAX, &begin));
     KP_TRY(member(c, &a->items[1], step > 0 ? INT64_MAX : INT64_MIN, &end));
     if (x->shape[axis] == KP_DIM_BATCH && (begin != 0 || end != INT64_MAX || step != 1))
-        return rows_refused(c);
+        return kp_lw_rows_refused(c, "picks rows of the batch");
     if (step < 0) {
         kp_arrange how = {0};
         how.kind[axis] = KP_ARRANGE_REVERSE;
@@ -194,7 +186,7 @@ static int do_take(kp_lw *w, const kp_lw_call *c, kp_value **out)
         KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
     if (x->shape[axis] == KP_DIM_BATCH)
-        return rows_refused(c);
+        return kp_lw_rows_refused(c, "picks rows of the batch");
     return kp_lw_gather(w, axis, 0, x, indices, out);
 }
 
@@ -230,7 +222,7 @@ static int do_take_along_axis(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
     if (x->shape[axis] == KP_DIM_BATCH || kp_lw_is_null(c->layer, "axis"))
-        return rows_refused(c);
+        return kp_lw_rows_refused(c, "picks rows of the batch");
     if (indices->ndim != x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): indices of %d axes for %d axes",
                        c->layer->path, c->layer->class_name, indices->ndim, x->ndim);

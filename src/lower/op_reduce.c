@@ -50,7 +50,7 @@ static int over(kp_lw *w, const span *s, kp_reduce_kind kind, kp_value *x, kp_va
 /* ---- types ---- */
 
 /* Sums and products of short integers are made in 32 bits. */
-static kp_dtype sum_type(kp_dtype t)
+kp_dtype kp_lw_sum_type(kp_dtype t)
 {
     if (t == KP_BOOL || t == KP_INT8 || t == KP_INT16)
         return KP_INT32;
@@ -70,7 +70,7 @@ static int do_sum(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x = c->in[0];
     KP_TRY(span_of(c, &s));
     if (c->variant == KP_RED_SUM || kp_lw_is_null(c->layer, "dtype"))
-        KP_TRY(kp_lw_cast(w, sum_type(x->dtype), x, &x));
+        KP_TRY(kp_lw_cast(w, kp_lw_sum_type(x->dtype), x, &x));
     return over(w, &s, (kp_reduce_kind)c->variant, x, out);
 }
 
@@ -203,7 +203,7 @@ static int do_nan_sum(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(span_of(c, &s));
     if (kp_dtype_is_float(x->dtype))
         KP_TRY(without_nan(w, product, x, &bad, &x));
-    KP_TRY(kp_lw_cast(w, sum_type(x->dtype), x, &x));
+    KP_TRY(kp_lw_cast(w, kp_lw_sum_type(x->dtype), x, &x));
     return over(w, &s, (kp_reduce_kind)c->variant, x, out);
 }
 

@@ -3,7 +3,8 @@
 
 /* ---- axes on their own ---- */
 
-static int arranged_size(const kp_node *n, const kp_arrange *p, int axis, int64_t size, int64_t *out)
+static int arranged_size(const kp_node *n, const kp_arrange *p, int axis, int64_t size,
+                         int64_t *out)
 {
     int64_t before = p->before[axis], after = p->after[axis];
     kp_arrange_kind kind = p->kind[axis];
@@ -91,7 +92,7 @@ const kp_kernel_def kp_kernel_arrange = {"arrange", infer_arrange, run_arrange};
 
 /* ---- matrices ---- */
 
-static int infer_band(const kp_node *n, kp_value *out, int64_t *next_symbol)
+static int infer_triangle(const kp_node *n, kp_value *out, int64_t *next_symbol)
 {
     const kp_value *x;
     (void)next_symbol;
@@ -101,10 +102,10 @@ static int infer_band(const kp_node *n, kp_value *out, int64_t *next_symbol)
     return 0;
 }
 
-static int run_band(const void *params, const kp_tensor *in, int n_in, kp_tensor *out)
+static int run_triangle(const void *params, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     (void)n_in;
-    const kp_band *p = params;
+    const kp_diagonals *p = params;
     int64_t columns = out->shape[out->ndim - 1], rows = out->shape[out->ndim - 2];
     int64_t count = kp_tensor_count(out);
     size_t elem = kp_elem_size(out->dtype);
@@ -117,7 +118,7 @@ static int run_band(const void *params, const kp_tensor *in, int n_in, kp_tensor
     return 0;
 }
 
-const kp_kernel_def kp_kernel_band = {"band", infer_band, run_band};
+const kp_kernel_def kp_kernel_triangle = {"triangle", infer_triangle, run_triangle};
 
 static int64_t diagonal_length(int64_t rows, int64_t columns, int64_t offset)
 {
@@ -134,9 +135,8 @@ static int infer_diagonal(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(kp_ops_not_batch(n, x, 2));
     kp_ops_shape(out, x->dtype, x->ndim - 1, x->shape);
     int64_t rows = x->shape[x->ndim - 2], columns = x->shape[x->ndim - 1];
-    out->shape[out->ndim - 1] = rows < 0 || columns < 0
-                                    ? (*next_symbol)--
-                                    : diagonal_length(rows, columns, *offset);
+    out->shape[out->ndim - 1] =
+        rows < 0 || columns < 0 ? (*next_symbol)-- : diagonal_length(rows, columns, *offset);
     if (*offset < -INT32_MAX || *offset > INT32_MAX || out->shape[out->ndim - 1] == 0)
         return kp_node_fail(n, KP_ESHAPE, "there is no diagonal %lld", (long long)*offset);
     return 0;

@@ -20,10 +20,10 @@ typedef struct kp_arrange {
 } kp_arrange;
 
 /* x (..., rows, columns) of numbers: 0 outside low <= column - row <= high. */
-extern const kp_kernel_def kp_kernel_band;
-typedef struct kp_band {
+extern const kp_kernel_def kp_kernel_triangle;
+typedef struct kp_diagonals {
     int64_t low, high;
-} kp_band;
+} kp_diagonals;
 
 /* x (..., rows, columns): the elements with column - row = *params, an int64_t. */
 extern const kp_kernel_def kp_kernel_diagonal;

@@ -22,6 +22,7 @@
 #include "ops/linalg.h"
 #include "ops/lookup.h"
 #include "ops/patches.h"
+#include "ops/arrange.h"
 #include "ops/scan.h"
 #include "ops/select.h"
 #include "ops/text.h"

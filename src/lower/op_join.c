@@ -1,0 +1,372 @@
+/* keras.ops that join, split, repeat and choose between tensors. */
+#include "lower/build.h"
+
+/* ---- lists of tensors ---- */
+
+typedef struct list {
+    kp_value **at;
+    int n;
+} list;
+
+/* The tensors of a list argument in their common type. */
+static int list_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, list *out)
+{
+    int *types = a ? kp_arena_array(w->mem, (size_t)a->n_items + 1, sizeof *types) : NULL;
+    kp_dtype type;
+    if (!a || a->kind != KP_ARG_LIST || a->n_items < 1 || a->n_items > KP_NODE_INPUTS_MAX)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): it is not called with a list of tensors",
+                       c->layer->path, c->layer->class_name);
+    out->n = a->n_items;
+    out->at = kp_arena_array(w->mem, (size_t)out->n, sizeof *out->at);
+    if (!types || !out->at)
+        return KP_ENOMEM;
+    for (int i = 0; i < out->n; i++) {
+        KP_TRY(kp_lw_tensor_of(w, c, &a->items[i], &out->at[i]));
+        types[i] = (int)out->at[i]->dtype;
+    }
+    KP_TRY(kp_lw_result_type(types, out->n, &type));
+    for (int i = 0; i < out->n; i++)
+        KP_TRY(kp_lw_cast(w, type, out->at[i], &out->at[i]));
+    return 0;
+}
+
+static int concat(kp_lw *w, const kp_lw_call *c, int64_t axis, const list *l, kp_value **out)
+{
+    kp_node n = {.op = KP_OP_CONCAT};
+    KP_TRY(kp_lw_axis(c->layer, axis, l->at[0]->ndim, &n.attr.axis.axis));
+    for (int i = 0; i < l->n; i++)
+        if (n.attr.axis.axis == 0 && l->at[i]->ndim > 0 && l->at[i]->shape[0] == KP_DIM_BATCH)
+            return kp_lw_rows_refused(c, "adds rows to the batch");
+    *out = l->at[0];
+    return l->n == 1 ? 0 : kp_lw_add(w, &n, l->at, l->n, out);
+}
+
+static int do_concatenate(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    list l;
+    int64_t axis;
+    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
+    KP_TRY(list_of(w, c, kp_lw_arg(c, 0, "xs"), &l));
+    return concat(w, c, axis, &l, out);
+}
+
+static int do_append(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *both[2];
+    list l = {both, 2};
+    int64_t axis;
+    if (kp_lw_is_null(c->layer, "axis"))
+        return kp_lw_rows_refused(c, "puts all rows of the batch into one vector");
+    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
+    KP_TRY(kp_lw_two(w, c, false, &both[0], &both[1]));
+    return concat(w, c, axis, &l, out);
+}
+
+static int do_stack(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    list l;
+    int64_t number;
+    int axis = 0;
+    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
+    KP_TRY(list_of(w, c, kp_lw_arg(c, 0, "x"), &l));
+    KP_TRY(kp_lw_axis(c->layer, number, l.at[0]->ndim + 1, &axis));
+    if (l.at[0]->ndim >= KP_MAX_DIMS)
+        return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
+    if (axis == 0)
+        return kp_lw_rows_refused(c, "puts an axis before the batch");
+    for (int i = 0; i < l.n; i++)
+        KP_TRY(kp_lw_add_axis(w, axis, l.at[i], &l.at[i]));
+    return concat(w, c, axis, &l, out);
+}
+
+/* variant: the axis; a tensor of fewer axes gets it at its end. */
+static int do_stack_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    int axis = c->variant;
+    list l;
+    KP_TRY(list_of(w, c, kp_lw_arg(c, 0, "xs"), &l));
+    if (axis == 1 && l.at[0]->ndim == 1)
+        axis = 0;
+    for (int i = 0; axis == 2 && i < l.n; i++) {
+        if (l.at[i]->ndim < 2)
+            return kp_lw_rows_refused(c, "puts an axis before the batch");
+        if (l.at[i]->ndim == 2)
+            KP_TRY(kp_lw_add_axis(w, 2, l.at[i], &l.at[i]));
+    }
+    return concat(w, c, axis, &l, out);
+}
+
+/* ---- splitting ---- */
+
+/* Where the pieces begin; n + 1 places, the last being the end. */
+typedef struct cuts {
+    int n;
+    int64_t *at;
+} cuts;
+
+static int cuts_new(kp_lw *w, const kp_lw_call *c, int64_t n, cuts *out)
+{
+    if (n < 1 || n > KP_NODE_INPUTS_MAX)
+        return kp_fail(KP_EMODEL, "layer \"%s\": %lld pieces", c->layer->path, (long long)n);
+    out->n = (int)n;
+    out->at = kp_arena_array(w->mem, (size_t)n + 1, sizeof *out->at);
+    return out->at ? 0 : KP_ENOMEM;
+}
+
+/* Equal pieces; the first ones get what is over, which only ArraySplit allows. */
+static int equal_cuts(kp_lw *w, const kp_lw_call *c, int64_t n, int64_t size, cuts *out)
+{
+    KP_TRY(cuts_new(w, c, n, out));
+    if (size % n != 0 && strcmp(c->layer->class_name, "ArraySplit") != 0)
+        return kp_fail(KP_EMODEL, "layer \"%s\": %lld cells in %lld equal pieces", c->layer->path,
+                       (long long)size, (long long)n);
+    for (int64_t i = 0; i <= n; i++)
+        out->at[i] = i * (size / n) + (i < size % n ? i : size % n);
+    return 0;
+}
+
+static int read_cuts(kp_lw *w, const kp_lw_call *c, int64_t size, cuts *out)
+{
+    const json_t *v = json_object_get(c->layer->config, "indices_or_sections");
+    double numbers[256];
+    int n;
+    if (json_is_integer(v))
+        return equal_cuts(w, c, json_integer_value(v), size, out);
+    KP_TRY(kp_lw_numbers(c->layer, "indices_or_sections", 256, numbers, &n));
+    KP_TRY(cuts_new(w, c, n + 1, out));
+    for (int i = 0; i < n; i++) {
+        out->at[i + 1] = (int64_t)numbers[i];
+        if (out->at[i + 1] < out->at[i] || out->at[i + 1] > size)
+            return kp_fail(KP_EMODEL, "layer \"%s\": a piece ends at %lld of %lld", c->layer->path,
+                           (long long)out->at[i + 1], (long long)size);
+    }
+    out->at[n + 1] = size;
+    return 0;
+}
+
+static int split(kp_lw *w, const kp_lw_call *c, int64_t number)
+{
+    kp_value *x = c->in[0], **pieces;
+    int axis = 0;
+    int64_t size;
+    cuts at;
+    KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
+    if (x->shape[axis] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "splits the batch");
+    KP_TRY(kp_lw_known(x, axis, &size));
+    KP_TRY(read_cuts(w, c, size, &at));
+    KP_TRY(kp_lw_outputs(w, c, at.n, &pieces));
+    for (int i = 0; i < at.n; i++)
+        KP_TRY(kp_lw_slice(w, axis, at.at[i], at.at[i + 1], 1, x, &pieces[i]));
+    return 0;
+}
+
+static int do_split(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    int64_t axis;
+    (void)out;
+    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
+    return split(w, c, axis);
+}
+
+static int do_split_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    (void)out;
+    return split(w, c, c->variant == 1 && c->in[0]->ndim == 1 ? 0 : c->variant);
+}
+
+/* ---- repeating ---- */
+
+static int do_tile(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    double times[KP_MAX_DIMS];
+    kp_value *x = c->in[0];
+    int n;
+    KP_TRY(kp_lw_numbers(c->layer, "repeats", KP_MAX_DIMS, times, &n));
+    if (n > x->ndim)
+        return kp_lw_rows_refused(c, "puts an axis before the batch");
+    for (int i = 0; i < n; i++) {
+        int axis = x->ndim - n + i, copies = (int)times[i];
+        if (copies < 1 || copies > KP_NODE_INPUTS_MAX)
+            return kp_fail(KP_EMODEL, "layer \"%s\": %g copies", c->layer->path, times[i]);
+        list l = {kp_arena_array(w->mem, (size_t)copies, sizeof(kp_value *)), copies};
+        if (!l.at)
+            return KP_ENOMEM;
+        for (int k = 0; k < copies; k++)
+            l.at[k] = x;
+        if (copies > 1)
+            KP_TRY(concat(w, c, axis, &l, &x));
+    }
+    *out = x;
+    return 0;
+}
+
+/* Places by how often each is repeated, as a constant. */
+static int repeated_places(kp_lw *w, const double *times, int n, kp_value **out)
+{
+    int64_t total = 0, at = 0;
+    for (int i = 0; i < n; i++)
+        total += times[i] > 0 ? (int64_t)times[i] : 0;
+    if (total < 1 || total > INT32_MAX)
+        return kp_fail(KP_EMODEL, "%lld repeated elements", (long long)total);
+    int32_t *data = kp_graph_alloc(w->g, (size_t)total * sizeof *data);
+    if (!data)
+        return KP_ENOMEM;
+    for (int i = 0; i < n; i++)
+        for (int64_t k = 0; k < (int64_t)times[i]; k++)
+            data[at++] = i;
+    return kp_graph_add_const(w->g, w->name, KP_INT32, &total, 1, data, out);
+}
+
+static int do_repeat(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    enum { MOST = 4096 };
+    double *times = kp_arena_array(w->mem, MOST, sizeof *times);
+    kp_node node = {.op = KP_OP_REPEAT};
+    kp_value *x = c->in[0], *places;
+    int64_t number = 0, size;
+    int n, axis = 0;
+    if (!times)
+        return KP_ENOMEM;
+    if (kp_lw_is_null(c->layer, "axis"))
+        KP_TRY(kp_lw_flat(w, c, x, &x));
+    else
+        KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
+    KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
+    if (x->shape[axis] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "repeats rows of the batch");
+    KP_TRY(kp_lw_numbers(c->layer, "repeats", MOST, times, &n));
+    if (n == 1) {
+        for (int i = 0; i < x->ndim; i++)
+            node.attr.repeat.times[i] = i == axis ? (int64_t)times[0] : 1;
+        return kp_lw_add(w, &node, &x, 1, out);
+    }
+    KP_TRY(kp_lw_known(x, axis, &size));
+    if (size != n)
+        return kp_fail(KP_EMODEL, "layer \"%s\": %d numbers of repeats for %lld elements",
+                       c->layer->path, n, (long long)size);
+    KP_TRY(repeated_places(w, times, n, &places));
+    return kp_lw_gather(w, axis, 0, x, places, out);
+}
+
+/* ---- padding ---- */
+
+static int pad_amounts(const kp_lw_call *c, int ndim, int64_t *before, int64_t *after)
+{
+    double v[2 * KP_MAX_DIMS];
+    int n;
+    KP_TRY(kp_lw_numbers(c->layer, "pad_width", 2 * KP_MAX_DIMS, v, &n));
+    if (n != 2 * ndim)
+        return kp_fail(KP_EMODEL, "layer \"%s\": %d amounts for both sides of %d axes",
+                       c->layer->path, n, ndim);
+    for (int i = 0; i < ndim; i++) {
+        before[i] = (int64_t)v[2 * i];
+        after[i] = (int64_t)v[2 * i + 1];
+    }
+    return 0;
+}
+
+static int pad_constant(kp_lw *w, const kp_lw_call *c, kp_node *n, kp_value **out)
+{
+    const kp_arg *a = kp_lw_arg(c, 1, "constant_values");
+    if (a && a->kind != KP_ARG_NONE && !kp_lw_arg_number(a, &n->attr.pad.value))
+        return kp_fail(KP_EMODEL, "layer \"%s\": \"constant_values\" is not a number",
+                       c->layer->path);
+    return kp_lw_add(w, n, c->in, 1, out);
+}
+
+static int do_pad(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *x = c->in[0];
+    kp_node n = {.op = KP_OP_PAD};
+    kp_arrange how = {0};
+    const char *mode;
+    KP_TRY(kp_cfg_str(c->layer, "mode", "constant", &mode));
+    KP_TRY(pad_amounts(c, x->ndim, n.attr.pad.before, n.attr.pad.after));
+    if (x->ndim > 0 && x->shape[0] == KP_DIM_BATCH &&
+        (n.attr.pad.before[0] != 0 || n.attr.pad.after[0] != 0))
+        return kp_lw_rows_refused(c, "adds rows to the batch");
+    if (strcmp(mode, "constant") == 0)
+        return pad_constant(w, c, &n, out);
+    kp_arrange_kind kind = strcmp(mode, "reflect") == 0     ? KP_ARRANGE_REFLECT
+                           : strcmp(mode, "symmetric") == 0 ? KP_ARRANGE_SYMMETRIC
+                                                            : KP_ARRANGE_KEEP;
+    if (kind == KP_ARRANGE_KEEP)
+        return kp_fail(KP_EMODEL, "layer \"%s\": the mode \"%s\" is not known", c->layer->path,
+                       mode);
+    for (int i = 0; i < x->ndim; i++) {
+        how.before[i] = n.attr.pad.before[i];
+        how.after[i] = n.attr.pad.after[i];
+        how.kind[i] = how.before[i] != 0 || how.after[i] != 0 ? kind : KP_ARRANGE_KEEP;
+    }
+    return kp_lw_arrange(w, &how, x, out);
+}
+
+/* ---- choosing ---- */
+
+static int do_where(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    const kp_arg *a = kp_lw_arg(c, 1, "x1"), *b = kp_lw_arg(c, 2, "x2");
+    kp_lw_operand x, y;
+    kp_value *condition, *yes, *no;
+    kp_dtype type;
+    if (!a || a->kind == KP_ARG_NONE || !b || b->kind == KP_ARG_NONE)
+        return kp_lw_rows_refused(c, "gives as many elements as conditions hold");
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "condition"), &condition));
+    KP_TRY(kp_lw_truth(w, condition, &condition));
+    KP_TRY(kp_lw_operand_of(w, c, a, &x));
+    KP_TRY(kp_lw_operand_of(w, c, b, &y));
+    KP_TRY(kp_lw_result_type((int[]){x.type, y.type}, 2, &type));
+    KP_TRY(kp_lw_operand_as(w, &x, type, &yes));
+    KP_TRY(kp_lw_operand_as(w, &y, type, &no));
+    return kp_lw_select(w, condition, yes, no, out);
+}
+
+/* The first choice whose condition holds, else the default. */
+static int do_select(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    const kp_arg *conditions = kp_lw_arg(c, 0, "condlist"),
+                 *choices = kp_lw_arg(c, 1, "choicelist");
+    const kp_arg *dflt = kp_lw_arg(c, 2, "default");
+    static const kp_arg zero = {.kind = KP_ARG_INT};
+    list l;
+    kp_lw_operand other;
+    kp_value *condition;
+    KP_TRY(list_of(w, c, choices, &l));
+    if (!conditions || conditions->kind != KP_ARG_LIST || conditions->n_items != l.n)
+        return kp_fail(KP_EMODEL, "layer \"%s\": conditions and choices are not as many",
+                       c->layer->path);
+    KP_TRY(kp_lw_operand_of(w, c, dflt && dflt->kind != KP_ARG_NONE ? dflt : &zero, &other));
+    kp_dtype type;
+    KP_TRY(kp_lw_result_type((int[]){(int)l.at[0]->dtype, other.type}, 2, &type));
+    KP_TRY(kp_lw_operand_as(w, &other, type, out));
+    for (int i = l.n - 1; i >= 0; i--) {
+        KP_TRY(kp_lw_tensor_of(w, c, &conditions->items[i], &condition));
+        KP_TRY(kp_lw_truth(w, condition, &condition));
+        KP_TRY(kp_lw_cast(w, type, l.at[i], &l.at[i]));
+        KP_TRY(kp_lw_select(w, condition, l.at[i], *out, out));
+    }
+    return 0;
+}
+
+#define LIST 1, 0, KP_LW_SAME, KP_LW_MASK_DROP
+
+const kp_lw_entry kp_lw_join_operations[] = {
+    {"Concatenate", do_concatenate, 0, LIST},
+    {"Append", do_append, 0, LIST},
+    {"Stack", do_stack, 0, LIST},
+    {"Vstack", do_stack_along, 0, LIST},
+    {"Hstack", do_stack_along, 1, LIST},
+    {"Dstack", do_stack_along, 2, LIST},
+    {"Split", do_split, 0, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"ArraySplit", do_split, 0, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"Vsplit", do_split_along, 0, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"Hsplit", do_split_along, 1, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"Dsplit", do_split_along, 2, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"Tile", do_tile, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Repeat", do_repeat, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"Pad", do_pad, 0, LIST},
+    {"Where", do_where, 0, LIST},
+    {"Select", do_select, 0, LIST},
+    {0},
+};
