@@ -26,6 +26,9 @@ void kp_graph_free(kp_graph **g)
     if (*g == NULL)
         return;
     kp_graph_pages_free(*g);
+    for (int i = 0; i < (*g)->n_bodies; i++)
+        kp_graph_free(&(*g)->bodies[i]);
+    free((*g)->bodies);
     kp_arena_free(&(*g)->arena);
     free((*g)->nodes);
     free((*g)->values);
@@ -60,6 +63,36 @@ static int reserve(void *list, int n, int *cap)
     memcpy(list, &p, sizeof p);
     *cap = bigger;
     return 0;
+}
+
+int kp_graph_adopt(kp_graph *g, kp_graph *body)
+{
+    int status = reserve(&g->bodies, g->n_bodies, &g->cap_bodies);
+    if (status != 0) {
+        kp_graph_free(&body);
+        return status;
+    }
+    g->bodies[g->n_bodies++] = body;
+    return 0;
+}
+
+int kp_graph_new_body(kp_graph *g, kp_graph **out)
+{
+    KP_TRY(kp_graph_new(out));
+    int status = kp_graph_adopt(g, *out);
+    if (status != 0)
+        *out = NULL;
+    return status;
+}
+
+kp_graph *kp_node_body(const kp_node *n)
+{
+    return n->op == KP_OP_MAP || n->op == KP_OP_SCAN ? n->attr.loop.body : NULL;
+}
+
+int kp_node_sequences(const kp_node *n)
+{
+    return n->op == KP_OP_MAP ? n->n_inputs : n->attr.loop.n_seq;
 }
 
 /* A node and its value, not yet part of the graph. */

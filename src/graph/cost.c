@@ -10,6 +10,16 @@ static double count(const int64_t *shape, int ndim)
     return n;
 }
 
+/* All steps of a loop. */
+static double loop_flops(const kp_node *n)
+{
+    const kp_graph *body = n->attr.loop.body;
+    double sum = 0;
+    for (int i = 0; i < body->n_nodes; i++)
+        sum += kp_node_flops(body->nodes[i]);
+    return sum * count(&n->inputs[0]->shape[1], 1);
+}
+
 double kp_node_flops(const kp_node *n)
 {
     double out = count(n->output->shape, n->output->ndim);
@@ -37,6 +47,9 @@ double kp_node_flops(const kp_node *n)
     case KP_OP_LAYERNORM:
     case KP_OP_SOFTMAX:
         return 5 * out;
+    case KP_OP_MAP:
+    case KP_OP_SCAN:
+        return loop_flops(n);
     default:
         return 0;
     }

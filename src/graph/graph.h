@@ -46,6 +46,8 @@ typedef enum kp_op {
     KP_OP_SELECT,    /* condition (bool), a, b of one type; numpy broadcasting of all three */
     KP_OP_GATHER,    /* x, indices (integers); attr.gather */
     KP_OP_KERNEL,    /* any inputs; attr.kernel: an operation that brings its own functions */
+    KP_OP_MAP,       /* sequences (B, T, ...): attr.loop.body on each step by itself */
+    KP_OP_SCAN,      /* sequences, states, other values: attr.loop.body step after step */
     KP_OP_COUNT
 } kp_op;
 
@@ -342,6 +344,17 @@ struct kp_node {
             const kp_kernel_def *def;
             const void *params; /* borrowed: lives as long as every graph that holds the node */
         } kernel;
+        /* Axis 1 of the first n_seq inputs (all of a MAP) is time, of one length. The body's inputs
+         * are, by index, those of the node, sequences without their time axis; its outputs all have
+         * the batch. MAP: the steps of all rows are rows of the body, its output (B, ...) becomes
+         * (B, T, ...). SCAN: the next n_state inputs are the states before the first step (NULL:
+         * zeros), the rest stays the same; the body's outputs are y and the states after the step.
+         * Result: y of the last step, or of all (B, T, ...) in the order in which they ran. */
+        struct {
+            kp_graph *body;          /* of the graph that holds the node: kp_graph_new_body */
+            int n_seq, n_state;      /* SCAN */
+            bool last_only, reverse; /* SCAN; reverse: from the last step to the first */
+        } loop;
     } attr;
 };
 
@@ -362,6 +375,8 @@ struct kp_graph {
     bool specialised; /* all sizes but the batch are known */
     int64_t next_symbol;
     struct kp_graph_pages *pages; /* of kp_graph_alloc_pages */
+    kp_graph **bodies; /* of the loops, also of those that are swept away */
+    int n_bodies, cap_bodies;
     kp_eval_fn eval; /* for constant folding, while kp_graph_optimise runs; may be NULL */
     void *eval_ctx;
 };
@@ -391,6 +406,12 @@ void *kp_graph_alloc_pages(kp_graph *g, size_t size_bytes);
  * given back when the caller is the last to read them. */
 void kp_graph_const_drop(const kp_value *v, size_t from, size_t to, bool last);
 int kp_graph_set_outputs(kp_graph *g, kp_value *const *outputs, int n);
+/* An empty graph for a loop's body; freed with g. */
+int kp_graph_new_body(kp_graph *g, kp_graph **out);
+/* The body of a MAP or SCAN, else NULL. */
+kp_graph *kp_node_body(const kp_node *n);
+/* How many inputs of a MAP or SCAN are sequences. */
+int kp_node_sequences(const kp_node *n);
 /* A new symbol for a size that is not known. */
 int64_t kp_graph_new_symbol(kp_graph *g);
 
@@ -453,7 +474,8 @@ typedef struct kp_plan {
     int64_t *offset; /* n_values */
     int *alias;      /* n_values */
 } kp_plan;
-/* The graph is specialised. KP_ELIMIT when the batch needs more than fits a size. */
+/* The graph is specialised; bodies of loops have plans of their own. KP_ELIMIT when the batch needs
+ * more than fits a size. */
 int kp_graph_plan(const kp_graph *g, int64_t batch, kp_arena *mem, kp_plan *out);
 /* Bytes of a value for a batch; false on overflow or an unknown size. */
 bool kp_value_bytes(const kp_value *v, int64_t batch, size_t *out);

@@ -41,6 +41,8 @@ int kp_infer_cast(kp_infer *c);
 int kp_infer_select(kp_infer *c);
 int kp_infer_gather(kp_infer *c);
 int kp_infer_kernel(kp_infer *c);
+int kp_infer_map(kp_infer *c);
+int kp_infer_scan(kp_infer *c);
 
 /* Infers without touching n and its output: pads go to *window (may be NULL), the result to *out.
  */
@@ -73,7 +75,10 @@ int kp_infer_check_act(kp_infer *c, const kp_act *act);
 /* constant.c: gives back what kp_graph_alloc_pages took. */
 void kp_graph_pages_free(kp_graph *g);
 
-/* True when every value's sizes are known but the batch. */
+/* Puts a graph that was made apart among g's bodies, which own it also when this fails. */
+int kp_graph_adopt(kp_graph *g, kp_graph *body);
+
+/* True when every value's sizes are known but the batch, in bodies too. */
 bool kp_graph_all_known(const kp_graph *g);
 
 #endif

@@ -33,6 +33,8 @@ static const struct {
     [KP_OP_SELECT] = {3, 3, kp_infer_select},
     [KP_OP_GATHER] = {2, 2, kp_infer_gather},
     [KP_OP_KERNEL] = {0, KP_NODE_INPUTS_MAX, kp_infer_kernel},
+    [KP_OP_MAP] = {1, KP_NODE_INPUTS_MAX, kp_infer_map},
+    [KP_OP_SCAN] = {1, KP_NODE_INPUTS_MAX, kp_infer_scan},
 };
 
 int kp_node_fail(const kp_node *n, int status, const char *fmt, ...)
@@ -84,6 +86,8 @@ static bool takes_strings(kp_op op)
     case KP_OP_SELECT:
     case KP_OP_GATHER:
     case KP_OP_KERNEL:
+    case KP_OP_MAP:
+    case KP_OP_SCAN:
         return true;
     default:
         return false;
@@ -148,6 +152,11 @@ bool kp_graph_all_known(const kp_graph *g)
             if (v->shape[d] < KP_DIM_BATCH)
                 return false;
         }
+    }
+    for (int i = 0; i < g->n_nodes; i++) {
+        const kp_graph *body = kp_node_body(g->nodes[i]);
+        if (body != NULL && !kp_graph_all_known(body))
+            return false;
     }
     return true;
 }

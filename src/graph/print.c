@@ -4,19 +4,34 @@
 const char *kp_op_name(kp_op op)
 {
     static const char *const names[KP_OP_COUNT] = {
-        [KP_OP_INPUT] = "input",         [KP_OP_CONST] = "const",
-        [KP_OP_CONV] = "conv",           [KP_OP_CONV_TRANSPOSE] = "conv_transpose",
-        [KP_OP_DENSE] = "dense",         [KP_OP_MATMUL] = "matmul",
-        [KP_OP_POOL] = "pool",           [KP_OP_REDUCE] = "reduce",
-        [KP_OP_UNARY] = "unary",         [KP_OP_BINARY] = "binary",
-        [KP_OP_BATCHNORM] = "batchnorm", [KP_OP_AFFINE] = "affine",
-        [KP_OP_LAYERNORM] = "layernorm", [KP_OP_SOFTMAX] = "softmax",
-        [KP_OP_CONCAT] = "concat",       [KP_OP_PAD] = "pad",
-        [KP_OP_SLICE] = "slice",         [KP_OP_RESHAPE] = "reshape",
-        [KP_OP_TRANSPOSE] = "transpose", [KP_OP_REPEAT] = "repeat",
-        [KP_OP_RESIZE] = "resize",       [KP_OP_CAST] = "cast",
-        [KP_OP_BROADCAST] = "broadcast", [KP_OP_SELECT] = "select",
-        [KP_OP_GATHER] = "gather",       [KP_OP_KERNEL] = "kernel",
+        [KP_OP_INPUT] = "input",
+        [KP_OP_CONST] = "const",
+        [KP_OP_CONV] = "conv",
+        [KP_OP_CONV_TRANSPOSE] = "conv_transpose",
+        [KP_OP_DENSE] = "dense",
+        [KP_OP_MATMUL] = "matmul",
+        [KP_OP_POOL] = "pool",
+        [KP_OP_REDUCE] = "reduce",
+        [KP_OP_UNARY] = "unary",
+        [KP_OP_BINARY] = "binary",
+        [KP_OP_BATCHNORM] = "batchnorm",
+        [KP_OP_AFFINE] = "affine",
+        [KP_OP_LAYERNORM] = "layernorm",
+        [KP_OP_SOFTMAX] = "softmax",
+        [KP_OP_CONCAT] = "concat",
+        [KP_OP_PAD] = "pad",
+        [KP_OP_SLICE] = "slice",
+        [KP_OP_RESHAPE] = "reshape",
+        [KP_OP_TRANSPOSE] = "transpose",
+        [KP_OP_REPEAT] = "repeat",
+        [KP_OP_RESIZE] = "resize",
+        [KP_OP_CAST] = "cast",
+        [KP_OP_BROADCAST] = "broadcast",
+        [KP_OP_SELECT] = "select",
+        [KP_OP_GATHER] = "gather",
+        [KP_OP_KERNEL] = "kernel",
+        [KP_OP_MAP] = "map",
+        [KP_OP_SCAN] = "scan",
     };
     return (unsigned)op < KP_OP_COUNT ? names[op] : "unknown";
 }
@@ -252,6 +267,11 @@ static void print_attr(kp_buf *b, const kp_node *n)
     case KP_OP_KERNEL:
         kp_buf_printf(b, " %s", n->attr.kernel.def->name);
         break;
+    case KP_OP_SCAN:
+        kp_buf_printf(b, " sequences %d states %d%s%s", n->attr.loop.n_seq, n->attr.loop.n_state,
+                      n->attr.loop.last_only ? " last_only" : "",
+                      n->attr.loop.reverse ? " reverse" : "");
+        break;
     default: /* the result's type and shape say it all */
         break;
     }
@@ -274,29 +294,42 @@ static void print_shape(kp_buf *b, const kp_value *v)
     kp_buf_puts(b, ")");
 }
 
-int kp_graph_print(const kp_graph *g, kp_buf *out)
+static void print_node(kp_buf *out, const kp_node *n)
+{
+    kp_buf_printf(out, "%%%d = %s", n->output->id, kp_op_name(n->op));
+    for (int k = 0; k < n->n_inputs; k++) {
+        if (n->inputs[k] == NULL)
+            kp_buf_puts(out, " -");
+        else
+            kp_buf_printf(out, " %%%d", n->inputs[k]->id);
+    }
+    print_attr(out, n);
+    kp_buf_puts(out, " : ");
+    print_shape(out, n->output);
+    if (n->name != NULL) {
+        kp_buf_puts(out, " ");
+        kp_buf_json_string(out, n->name, strlen(n->name));
+    }
+    kp_buf_puts(out, "\n");
+}
+
+/* The body of a loop follows its node, indented. */
+static void print_graph(kp_buf *out, const kp_graph *g, int depth)
 {
     for (int i = 0; i < g->n_nodes; i++) {
-        const kp_node *n = g->nodes[i];
-        kp_buf_printf(out, "%%%d = %s", n->output->id, kp_op_name(n->op));
-        for (int k = 0; k < n->n_inputs; k++) {
-            if (n->inputs[k] == NULL)
-                kp_buf_puts(out, " -");
-            else
-                kp_buf_printf(out, " %%%d", n->inputs[k]->id);
-        }
-        print_attr(out, n);
-        kp_buf_puts(out, " : ");
-        print_shape(out, n->output);
-        if (n->name != NULL) {
-            kp_buf_puts(out, " ");
-            kp_buf_json_string(out, n->name, strlen(n->name));
-        }
-        kp_buf_puts(out, "\n");
+        kp_buf_printf(out, "%*s", 2 * depth, "");
+        print_node(out, g->nodes[i]);
+        if (kp_node_body(g->nodes[i]) != NULL)
+            print_graph(out, kp_node_body(g->nodes[i]), depth + 1);
     }
-    kp_buf_puts(out, "outputs");
+    kp_buf_printf(out, "%*soutputs", 2 * depth, "");
     for (int i = 0; i < g->n_outputs; i++)
         kp_buf_printf(out, " %%%d", g->outputs[i]->id);
     kp_buf_puts(out, "\n");
+}
+
+int kp_graph_print(const kp_graph *g, kp_buf *out)
+{
+    print_graph(out, g, 0);
     return out->failed ? kp_fail(KP_ENOMEM, "out of memory") : 0;
 }

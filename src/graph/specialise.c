@@ -44,6 +44,48 @@ static int check_symbols(const kp_graph *g, const kp_port *ports)
     return 0;
 }
 
+/* ---- bodies of loops ---- */
+
+/* The size that the body's symbol stands for: it is also an axis of an input that is there. */
+static int64_t size_of_symbol(const kp_node *n, kp_value *const *in, int64_t symbol)
+{
+    for (int i = 0; i < n->n_inputs; i++) {
+        const kp_value *b = n->attr.loop.body->inputs[i];
+        int time = i < kp_node_sequences(n) ? 1 : 0;
+        for (int d = 1; in[i] != NULL && d < b->ndim; d++) {
+            if (b->shape[d] == symbol)
+                return in[i]->shape[d + time];
+        }
+    }
+    return -1;
+}
+
+/* What the body's inputs are when the loop's are `in`. */
+static void body_ports(const kp_node *n, kp_value *const *in, kp_port *ports)
+{
+    for (int i = 0; i < n->n_inputs; i++) {
+        const kp_value *b = n->attr.loop.body->inputs[i];
+        ports[i] = (kp_port){b->name, b->dtype, b->ndim, {-1}};
+        for (int d = 1; d < b->ndim; d++)
+            ports[i].shape[d] = b->shape[d] >= 0 ? b->shape[d] : size_of_symbol(n, in, b->shape[d]);
+    }
+}
+
+/* A loop gets a body of its own, for the sizes of its new inputs. */
+static int copy_loop(kp_graph *to, const kp_node *n, kp_value *const *in, kp_value **made)
+{
+    kp_node copy = *n;
+    kp_port *ports = kp_arena_array(to->arena, (size_t)n->n_inputs, sizeof *ports);
+    if (ports == NULL)
+        return KP_ENOMEM;
+    body_ports(n, in, ports);
+    KP_TRY(kp_graph_specialise(&copy.attr.loop.body, n->attr.loop.body, ports, n->n_inputs));
+    KP_TRY(kp_graph_adopt(to, copy.attr.loop.body));
+    return kp_graph_add(to, &copy, in, n->n_inputs, made);
+}
+
+/* ---- the graph ---- */
+
 static int copy_node(kp_graph *to, const kp_graph *from, const kp_node *n, const kp_port *ports,
                      kp_value **map)
 {
@@ -63,7 +105,8 @@ static int copy_node(kp_graph *to, const kp_graph *from, const kp_node *n, const
             return KP_ENOMEM;
         for (int i = 0; i < n->n_inputs; i++)
             in[i] = n->inputs[i] == NULL ? NULL : map[n->inputs[i]->id];
-        KP_TRY(kp_graph_add(to, n, in, n->n_inputs, &made));
+        KP_TRY(kp_node_body(n) != NULL ? copy_loop(to, n, in, &made)
+                                       : kp_graph_add(to, n, in, n->n_inputs, &made));
     }
     map[v->id] = made;
     return 0;

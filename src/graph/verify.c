@@ -57,6 +57,17 @@ static int check_leaf(const kp_graph *g, const kp_node *n)
     return 0;
 }
 
+/* A loop's body belongs to the graph and is sound itself. */
+static int check_body(const kp_graph *g, const kp_node *n)
+{
+    const kp_graph *body = kp_node_body(n);
+    for (int i = 0; i < g->n_bodies; i++) {
+        if (g->bodies[i] == body)
+            return kp_graph_verify(body);
+    }
+    return broken(n, "a body that is not of this graph");
+}
+
 static int check_node(const kp_graph *g, const kp_node *n, int i)
 {
     if (n->id != i || (unsigned)n->op >= KP_OP_COUNT || n->output == NULL)
@@ -73,6 +84,8 @@ static int check_node(const kp_graph *g, const kp_node *n, int i)
         if (in->producer->id >= i)
             return broken(n, "an input that is made later");
     }
+    if (kp_node_body(n) != NULL)
+        KP_TRY(check_body(g, n));
     return n->op == KP_OP_INPUT || n->op == KP_OP_CONST ? check_leaf(g, n)
                                                         : check_shape(n, g->next_symbol);
 }

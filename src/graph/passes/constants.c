@@ -9,7 +9,7 @@ static bool all_const(const kp_node *n)
     for (int i = 0; i < n->n_inputs; i++)
         if (n->inputs[i] && !kp_pass_is_const(n->inputs[i]))
             return false;
-    return n->n_inputs > 0;
+    return n->n_inputs > 0 && kp_node_body(n) == NULL;
 }
 
 /* Constants of the file may lie unaligned. */
