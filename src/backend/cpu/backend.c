@@ -1,12 +1,27 @@
 /* The cpu backend's table of functions. */
 #include "backend/cpu/cpu.h"
 
+size_t kp_cpu_arena_bytes(const kp_exec *e)
+{
+    size_t sum = (e->arena_bytes + e->scratch_bytes) * (size_t)e->threads;
+    for (int s = 0; s < e->n_steps; s++)
+        sum += e->steps[s].body_bytes;
+    return sum;
+}
+
+size_t kp_cpu_packed_bytes(const kp_exec *e)
+{
+    size_t sum = 0;
+    for (int s = 0; s < e->n_steps; s++)
+        sum += e->steps[s].packed_bytes;
+    return sum;
+}
+
 static int info(const kp_exec *e, kp_exec_info *out)
 {
     memset(out, 0, sizeof *out);
-    out->arena_bytes = (e->arena_bytes + e->scratch_bytes) * (size_t)e->threads;
-    for (int s = 0; s < e->n_steps; s++)
-        out->packed_bytes += e->steps[s].packed_bytes;
+    out->arena_bytes = kp_cpu_arena_bytes(e);
+    out->packed_bytes = kp_cpu_packed_bytes(e);
     return 0;
 }
 

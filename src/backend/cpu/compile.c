@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 enum { ALIGN = 64, CACHE_BYTES = 512 * 1024, PACK_BYTES = 1 << 20, MOST_PIECE_ROWS = 4096 };
+enum { SCAN_ROWS = 16, SCAN_BYTES = 64 << 20 };
 
 bool kp_step_choose(kp_step *s, const kp_node *n)
 {
     static bool (*const takers[])(kp_step *, const kp_node *) = {
         kp_step_conv_product, kp_step_conv, kp_step_pool, kp_step_dense,
-        kp_step_simple,       kp_step_move, kp_step_ref};
+        kp_step_simple,       kp_step_move, kp_step_loop, kp_step_ref};
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
         memset(s, 0, sizeof *s);
         if (takers[i](s, n)) {
@@ -117,19 +118,31 @@ static size_t row_traffic(const kp_exec *e)
     return sum;
 }
 
+/* Each step of a loop over time reads all its weights again: rows share that. */
+static bool has_scan(const kp_exec *e)
+{
+    for (int s = 0; s < e->n_steps; s++) {
+        if (e->steps[s].node->op == KP_OP_SCAN)
+            return true;
+    }
+    return false;
+}
+
 /* How many rows go through the steps together. Convolutions reuse their weights within one image;
  * a few images more help the late, small layers and dense ones. Rows of a table are many to a
  * piece: a step costs some dozens of nanoseconds, a row may cost fewer. */
 static void choose_piece(kp_exec *e, bool convolutions)
 {
     size_t traffic = row_traffic(e);
+    int64_t least = has_scan(e) && traffic < SCAN_BYTES / SCAN_ROWS ? SCAN_ROWS : 1;
     e->row_cost = (double)traffic;
     for (int s = 0; s < e->n_steps; s++)
         e->row_cost += kp_node_flops(e->steps[s].node);
     int64_t rows = 1, most = convolutions ? 8 : MOST_PIECE_ROWS;
     if (convolutions)
         rows = 2;
-    while (rows < most && rows * 2 <= e->max_batch && traffic < CACHE_BYTES / (size_t)(rows * 2))
+    while (rows < most && rows * 2 <= e->max_batch &&
+           (rows < least || traffic < CACHE_BYTES / (size_t)(rows * 2)))
         rows *= 2;
     if (rows > e->max_batch)
         rows = e->max_batch;
@@ -187,6 +200,16 @@ static int pack_piece(void *ctx, int worker, int64_t piece)
     return 0;
 }
 
+/* On the thread that builds a loop's step when there is no team: that one is busy with the step. */
+static int by_team(kp_exec *e, int64_t n, kp_team_fn fn, void *ctx)
+{
+    if (e->team != NULL)
+        return kp_team_run(e->team, n, fn, ctx);
+    for (int64_t i = 0; i < n; i++)
+        KP_TRY(fn(ctx, 0, i));
+    return 0;
+}
+
 static int pack_all(kp_exec *e)
 {
     struct packing p = {.e = e};
@@ -195,7 +218,7 @@ static int pack_all(kp_exec *e)
     if (p.pieces == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
     list_pieces(e, p.pieces);
-    int rc = kp_team_run(e->team, n, pack_piece, &p);
+    int rc = by_team(e, n, pack_piece, &p);
     free(p.pieces);
     return rc;
 }
@@ -227,7 +250,7 @@ static int make_memory(kp_exec *e)
     return 0;
 }
 
-static int compile_steps(kp_exec *e)
+static int compile_steps(kp_exec *e, bool is_body)
 {
     bool needs_dnn = false;
     e->kernels = kp_kernels_get();
@@ -237,10 +260,11 @@ static int compile_steps(kp_exec *e)
     KP_TRY(place_constants(e));
     choose_piece(e, needs_dnn);
     KP_TRY(kp_places_make(e));
-    KP_TRY(kp_team_new(&e->team, e->threads));
     if (needs_dnn)
         KP_TRY(kp_dnn_open(&e->dnn, e->threads));
-    KP_TRY(kp_team_run(e->team, e->n_steps, build_piece, e));
+    if (!is_body)
+        KP_TRY(kp_team_new(&e->team, e->threads));
+    KP_TRY(by_team(e, e->n_steps, build_piece, e));
     KP_TRY(pack_all(e));
     return make_memory(e);
 }
@@ -261,23 +285,33 @@ void kp_cpu_close(kp_exec **exec)
     *exec = NULL;
 }
 
-int kp_cpu_compile(kp_exec **out, kp_graph *g, const kp_compile_options *opt)
+static int compile(kp_exec **out, kp_graph *g, int64_t max_batch, int threads, bool is_body)
 {
     kp_exec *e = calloc(1, sizeof *e);
     *out = NULL;
     if (e == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
     e->graph = g;
-    e->threads = opt->threads > 0 ? opt->threads : 1;
-    e->max_batch = opt->max_batch;
+    e->threads = threads > 0 ? threads : 1;
+    e->max_batch = max_batch;
     int rc = kp_arena_new(&e->mem, 0);
     if (rc == 0) {
         int before = kp_dnn_thread_single();
-        rc = compile_steps(e);
+        rc = compile_steps(e, is_body);
         kp_dnn_thread_restore(before);
     }
     if (rc != 0)
         kp_cpu_close(&e);
     *out = e;
     return rc;
+}
+
+int kp_cpu_compile(kp_exec **out, kp_graph *g, const kp_compile_options *opt)
+{
+    return compile(out, g, opt->max_batch, opt->threads, false);
+}
+
+int kp_cpu_compile_body(kp_exec **out, kp_graph *g, int64_t max_rows, int threads)
+{
+    return compile(out, g, max_rows, threads, true);
 }

@@ -37,8 +37,9 @@ struct kp_step {
     void *state;
     size_t scratch_bytes;
     size_t packed_bytes;
-    bool view;    /* the output is input 0's memory */
-    int in_place; /* the input whose memory the output may take, -1: none */
+    size_t body_bytes; /* working memory of a loop's body, of all engine threads */
+    bool view;         /* the output is input 0's memory */
+    int in_place;      /* the input whose memory the output may take, -1: none */
 };
 
 /* Where a value lies. */
@@ -68,8 +69,8 @@ struct kp_exec {
     kp_graph *graph;
     kp_arena *mem;
     const kp_kernels *kernels;
-    kp_team *team;
-    kp_dnn *dnn; /* NULL: no step needs it */
+    kp_team *team; /* NULL: a loop's body */
+    kp_dnn *dnn;   /* NULL: no step needs it */
     int threads;
     int64_t max_batch;
     int64_t piece_rows;          /* most rows of a piece */
@@ -92,6 +93,7 @@ bool kp_step_pool(kp_step *s, const kp_node *n);
 bool kp_step_dense(kp_step *s, const kp_node *n);
 bool kp_step_simple(kp_step *s, const kp_node *n);
 bool kp_step_move(kp_step *s, const kp_node *n);
+bool kp_step_loop(kp_step *s, const kp_node *n);
 bool kp_step_ref(kp_step *s, const kp_node *n);
 /* The first of these that takes the node. */
 bool kp_step_choose(kp_step *s, const kp_node *n);
@@ -103,6 +105,12 @@ int kp_places_make(kp_exec *e);
 int kp_cpu_compile(kp_exec **out, kp_graph *g, const kp_compile_options *opt);
 void kp_cpu_close(kp_exec **e);
 int kp_cpu_run(kp_exec *e, const void *const *in, void *const *out, int64_t rows);
+
+/* A loop's body: no team of its own, it runs on the engine thread that runs the loop. */
+int kp_cpu_compile_body(kp_exec **out, kp_graph *g, int64_t max_rows, int threads);
+int kp_cpu_run_body(kp_exec *e, int worker, const void *const *in, void *const *out, int64_t rows);
+size_t kp_cpu_arena_bytes(const kp_exec *e);
+size_t kp_cpu_packed_bytes(const kp_exec *e);
 
 /* ---- helpers ---- */
 /* Elements of a value for this many rows. */

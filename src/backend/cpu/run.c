@@ -82,3 +82,11 @@ int kp_cpu_run(kp_exec *e, const void *const *in, void *const *out, int64_t rows
     kp_dnn_thread_restore(before);
     return rc;
 }
+
+int kp_cpu_run_body(kp_exec *e, int worker, const void *const *in, void *const *out, int64_t rows)
+{
+    batch b = {.e = e, .in = in, .out = out, .rows = rows, .piece_rows = e->piece_rows};
+    for (int64_t piece = 0; piece * b.piece_rows < rows; piece++)
+        KP_TRY(run_piece(&b, worker, piece));
+    return 0;
+}

@@ -1,9 +1,18 @@
 /* The ref backend: a memory plan, aligned constants, and the nodes run one after the other. */
+#include "backend/loop.h"
 #include "backend/ref/ref_int.h"
 
 #include <stdlib.h>
 
 enum { ALIGN = 64 };
+
+/* A loop's compiled body. */
+typedef struct body {
+    kp_exec *exec; /* NULL: the node is no loop */
+    int64_t rows;
+    void *memory;    /* of the loop */
+    const void **in; /* of the loop node */
+} body;
 
 struct kp_exec {
     const kp_graph *g;
@@ -14,6 +23,7 @@ struct kp_exec {
     const void **constants; /* by value id: aligned data */
     int *output_of;         /* by value id: the first output that it is, or -1 */
     kp_tensor *tensors;     /* for the inputs of one node */
+    body *bodies;           /* by node id */
 };
 
 static int ref_probe(char *why, size_t why_size)
@@ -25,13 +35,22 @@ static int ref_probe(char *why, size_t why_size)
 
 static const char *ref_node(const kp_node *n)
 {
-    return kp_ref_supports(n) ? "ref" : NULL;
+    const kp_graph *inside = kp_node_body(n);
+    if (inside == NULL)
+        return kp_ref_supports(n) ? "ref" : NULL;
+    for (int i = 0; i < inside->n_nodes; i++) {
+        if (ref_node(inside->nodes[i]) == NULL)
+            return NULL;
+    }
+    return "ref";
 }
 
 static void ref_close(kp_exec **e)
 {
     if (*e == NULL)
         return;
+    for (int i = 0; (*e)->bodies != NULL && i < (*e)->g->n_nodes; i++)
+        ref_close(&(*e)->bodies[i].exec);
     free((*e)->arena);
     kp_arena_free(&(*e)->mem);
     free(*e);
@@ -52,6 +71,23 @@ static int take_constant(kp_exec *e, const kp_value *v)
     return 0;
 }
 
+static int ref_compile(kp_exec **out, kp_graph *g, const kp_compile_options *opt);
+
+static int take_body(kp_exec *e, const kp_node *n)
+{
+    body *b = &e->bodies[n->id];
+    size_t bytes;
+    b->rows = kp_loop_body_rows(n, e->max_batch);
+    const kp_compile_options opt = {sizeof opt, b->rows, 1};
+    if (!kp_loop_memory(n, e->max_batch, &bytes))
+        return kp_node_fail(n, KP_ELIMIT, "its steps do not fit in memory");
+    b->memory = kp_arena_alloc(e->mem, bytes);
+    b->in = kp_arena_array(e->mem, (size_t)n->n_inputs, sizeof *b->in);
+    if (b->memory == NULL || b->in == NULL)
+        return KP_ENOMEM;
+    return ref_compile(&b->exec, kp_node_body(n), &opt);
+}
+
 static int prepare(kp_exec *e)
 {
     const kp_graph *g = e->g;
@@ -61,7 +97,8 @@ static int prepare(kp_exec *e)
     KP_TRY(kp_graph_plan(g, e->max_batch, e->mem, &e->plan));
     e->constants = kp_arena_array(e->mem, n, sizeof *e->constants);
     e->output_of = kp_arena_array(e->mem, n, sizeof *e->output_of);
-    if (e->constants == NULL || e->output_of == NULL)
+    e->bodies = kp_arena_array(e->mem, (size_t)g->n_nodes, sizeof *e->bodies);
+    if (e->constants == NULL || e->output_of == NULL || e->bodies == NULL)
         return KP_ENOMEM;
     for (int i = 0; i < g->n_values; i++)
         e->output_of[i] = -1;
@@ -70,7 +107,9 @@ static int prepare(kp_exec *e)
     for (int i = 0; i < g->n_nodes; i++) {
         const kp_node *node = g->nodes[i];
         most = node->n_inputs > most ? node->n_inputs : most;
-        if (!kp_ref_supports(node))
+        if (kp_node_body(node) != NULL)
+            KP_TRY(take_body(e, node));
+        else if (!kp_ref_supports(node))
             return kp_node_fail(node, KP_EUNSUPPORTED, "ref cannot compute it");
         if (node->op == KP_OP_CONST)
             KP_TRY(take_constant(e, node->output));
@@ -135,6 +174,23 @@ static void set_tensor(kp_tensor *t, const kp_value *v, void *data, int64_t batc
     kp_value_bytes(v, batch, &t->size_bytes);
 }
 
+static int ref_run(kp_exec *e, const void *const *in, void *const *out, int64_t batch);
+
+static int run_body(void *ctx, const void *const *in, void *const *out, int64_t rows)
+{
+    return ref_run(ctx, in, out, rows);
+}
+
+static int run_loop(kp_exec *e, const kp_node *n, const void *const *in, void *const *out,
+                    int64_t batch)
+{
+    body *b = &e->bodies[n->id];
+    kp_loop l = {n, b->rows, run_body, b->exec};
+    for (int i = 0; i < n->n_inputs; i++)
+        b->in[i] = n->inputs[i] == NULL ? NULL : place_of(e, n->inputs[i], in, out);
+    return kp_loop_run(&l, b->in, place_of(e, n->output, in, out), batch, b->memory);
+}
+
 static int run_node(kp_exec *e, const kp_node *n, const void *const *in, void *const *out,
                     int64_t batch)
 {
@@ -142,6 +198,8 @@ static int run_node(kp_exec *e, const kp_node *n, const void *const *in, void *c
     void *to = place_of(e, n->output, in, out);
     if (n->op == KP_OP_INPUT || n->op == KP_OP_CONST || to == NULL)
         return 0;
+    if (kp_node_body(n) != NULL)
+        return run_loop(e, n, in, out, batch);
     set_tensor(&result, n->output, to, batch);
     for (int i = 0; i < n->n_inputs; i++) {
         const kp_value *v = n->inputs[i];
@@ -177,6 +235,12 @@ static int ref_info(const kp_exec *e, kp_exec_info *out)
 {
     out->arena_bytes = e->plan.arena_bytes;
     out->packed_bytes = 0;
+    for (int i = 0; i < e->g->n_nodes; i++) {
+        kp_exec_info inside = {0};
+        if (e->bodies[i].exec != NULL)
+            ref_info(e->bodies[i].exec, &inside);
+        out->arena_bytes += inside.arena_bytes;
+    }
     return 0;
 }
 
