@@ -317,28 +317,39 @@ static int assign_model(kp_keras *k, const kp_layers *m, const char *group)
     return status;
 }
 
+/* Cells of a stack are numbered per class. */
+static int assign_cells(kp_keras *k, kp_layer *l, const char *group)
+{
+    char *prefix = folder(k, group, "cells");
+    json_t *counts = json_object();
+    int status = prefix == NULL || counts == NULL ? KP_ENOMEM : 0;
+    for (int i = 0; status == 0 && i < l->n_inner; i++) {
+        int number = 0;
+        if (strcmp(l->inner_key[i], "cells") != 0)
+            continue;
+        char *snake = kp_snake_case(k->mem, l->inner[i]->class_name);
+        status = snake == NULL ? KP_ENOMEM : count_up(counts, snake, &number);
+        char *path = status == 0 ? numbered(k, prefix, snake, number) : NULL;
+        if (status == 0)
+            status = path == NULL ? KP_ENOMEM : assign(k, l->inner[i], path);
+    }
+    json_decref(counts);
+    return status;
+}
+
 static int assign_inner(kp_keras *k, kp_layer *l, const char *group)
 {
-    int cells = 0;
     for (int i = 0; i < l->n_inner; i++) {
         const char *key = l->inner_key[i];
-        char *path;
-        if (strcmp(key, "cells") == 0) {
-            /* Numbered per class; cells of one class only are all that Keras' own users build. */
-            char *snake = kp_snake_case(k->mem, l->inner[i]->class_name);
-            char *prefix = folder(k, group, key);
-            if (snake == NULL || prefix == NULL)
-                return KP_ENOMEM;
-            path = numbered(k, prefix, snake, cells++);
-        } else {
-            bool forward = strcmp(key, "layer") == 0 && strcmp(l->class_name, "Bidirectional") == 0;
-            path = join(k, group, forward ? "forward_layer" : key);
-        }
+        if (strcmp(key, "cells") == 0)
+            continue;
+        bool forward = strcmp(key, "layer") == 0 && strcmp(l->class_name, "Bidirectional") == 0;
+        char *path = join(k, group, forward ? "forward_layer" : key);
         if (path == NULL)
             return KP_ENOMEM;
         KP_TRY(assign(k, l->inner[i], path));
     }
-    return 0;
+    return assign_cells(k, l, group);
 }
 
 static bool has_data(const kp_keras *k, const char *prefix)
