@@ -6,7 +6,7 @@ enum { NODES_MAX = 100000 };
 
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out)
 {
-    if (w->g->n_nodes >= NODES_MAX)
+    if (++w->n_added > NODES_MAX)
         return kp_fail(KP_ELIMIT, "the model has more than %d operations", NODES_MAX);
     proto->name = w->name;
     return kp_graph_add(w->g, proto, in, n_in, out);

@@ -12,6 +12,8 @@
 /* A weight that is in the graph already: a layer that is called again uses the same constant. */
 typedef struct kp_lw_weight {
     struct kp_lw_weight *next;
+    const kp_graph *graph; /* the model's, or that of a loop's body */
+    bool copy;             /* one of the same layer stands in another graph */
     int index;
     kp_value *value;
     kp_lowered_variable info;
@@ -39,7 +41,8 @@ typedef struct kp_lw_record {
 
 typedef struct kp_lw {
     kp_keras *k;
-    kp_graph *g;
+    kp_graph *g;           /* that gets the nodes: the model's, or a loop's body within */
+    const kp_graph *whole; /* the model's */
     kp_arena *mem;
     int major;     /* of the Keras that wrote the file */
     bool training; /* inside a model that is called with training=True */
@@ -55,6 +58,7 @@ typedef struct kp_lw {
     size_t n_slots;
     int n_called;
     kp_lw_weight *oldest, *newest;
+    int n_added; /* nodes of all graphs */
 } kp_lw;
 
 /* What a call gives: its tensors in flat order, and the mask of each (NULL: it has none). */
@@ -126,6 +130,20 @@ int kp_lw_check_training(const kp_lw *w, const kp_call *call);
 /* ---- outputs.c ---- */
 /* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */
 int kp_lw_set_outputs(kp_lw *w, const kp_layer *root, const kp_lw_result *made, kp_lowered *out);
+
+/* A call of a layer inside a wrapper, with one tensor and its mask (NULL: none), as if it stood in
+ * a model. */
+int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_lw_result *out);
+
+/* ---- body.c: graphs within loops ---- */
+/* From here until kp_lw_body_end nodes go into the body of a new loop. */
+int kp_lw_body_begin(kp_lw *w, kp_graph **outer);
+/* The body's next input, for a value of the outer graph; of a sequence one step (without axis 1).
+ */
+int kp_lw_body_input(kp_lw *w, const kp_value *v, bool sequence, kp_value **out);
+/* The same for a state that begins as zeros: the shape behind the batch. */
+int kp_lw_body_state(kp_lw *w, const int64_t *shape, int ndim, kp_value **out);
+int kp_lw_body_end(kp_lw *w, kp_graph *outer, kp_value *const *outputs, int n, kp_graph **body);
 
 /* ---- args.c ---- */
 /* All tensors of a call's arguments: positional ones first, lists in order. */
@@ -328,6 +346,7 @@ extern const kp_lw_entry kp_lw_norm_layers[];
 extern const kp_lw_entry kp_lw_ops_layers[];
 extern const kp_lw_entry kp_lw_pool_layers[];
 extern const kp_lw_entry kp_lw_preprocessing_layers[];
+extern const kp_lw_entry kp_lw_recurrent_layers[];
 extern const kp_lw_entry kp_lw_reshape_layers[];
 extern const kp_lw_entry kp_lw_scale_layers[];
 extern const kp_lw_entry kp_lw_wrapper_layers[];

@@ -112,26 +112,39 @@ static int add_inputs(kp_lw *w, const kp_layers *m, kp_lowered *out, kp_lw_resul
 
 /* ---- records for summary ---- */
 
+/* What one variable adds. */
+static void add_variable(const kp_lowered_variable *v, bool trainable, kp_lowered_layer *sum)
+{
+    int64_t count = 0;
+    kp_shape_count(v->weight.shape, v->weight.ndim, &count); /* checked when it was read */
+    size_t bytes = (size_t)count * kp_dtype_size(v->weight.dtype);
+    sum->n_params += count;
+    sum->param_bytes += bytes;
+    if (!trainable)
+        return;
+    sum->n_trainable += count;
+    sum->trainable_bytes += bytes;
+}
+
 /* Adds what the layer and those inside it hold to sum: each once, also one that several models
  * share. Whether a variable is trainable is said by the layer that has it, not by the models
- * around. */
-static void add_up(kp_lw *w, const kp_layer *l, int number, kp_lowered_layer *sum)
+ * around; a wrapper speaks for what it wraps. */
+static void add_up(kp_lw *w, const kp_layer *l, bool trainable, int number, kp_lowered_layer *sum)
 {
     kp_lw_record *r = kp_lw_record_of(w, kp_keras_same(l));
     if (r->summed == number)
         return;
     r->summed = number;
     for (int i = 0; l->model && i < l->model->n_layers; i++)
-        add_up(w, l->model->layers[i], number, sum);
+        add_up(w, l->model->layers[i], trainable, number, sum);
     if (l->model)
         return;
-    const kp_lowered_layer *info = &kp_lw_record_of(w, l)->info;
-    sum->n_params += info->n_params;
-    sum->param_bytes += info->param_bytes;
-    if (!l->trainable)
-        return;
-    sum->n_trainable += info->n_trainable;
-    sum->trainable_bytes += info->trainable_bytes;
+    trainable = trainable && l->trainable;
+    for (const kp_lw_weight *e = kp_lw_record_of(w, l)->weights; e; e = e->next)
+        if (!e->copy)
+            add_variable(&e->info, trainable && e->info.trainable, sum);
+    for (int i = 0; i < l->n_inner; i++)
+        add_up(w, l->inner[i], trainable, number, sum);
 }
 
 static void sum_model(kp_lw *w, const kp_layer *l, int depth, int *number)
@@ -139,7 +152,7 @@ static void sum_model(kp_lw *w, const kp_layer *l, int depth, int *number)
     for (int i = 0; i < l->model->n_layers; i++) {
         const kp_layer *child = l->model->layers[i];
         kp_lowered_layer sum = {0}, *info = &kp_lw_record_of(w, child)->info;
-        add_up(w, child, ++*number, &sum);
+        add_up(w, child, true, ++*number, &sum);
         info->depth = depth;
         info->n_params = sum.n_params;
         info->n_trainable = sum.n_trainable;
@@ -191,7 +204,7 @@ static int list_variables(kp_lw *w, kp_lowered *out)
 static int add_records(kp_lw *w, const kp_layer *root, kp_lowered *out)
 {
     int number = 1;
-    add_up(w, root, number, &out->total);
+    add_up(w, root, true, number, &out->total);
     if (!root->trainable)
         out->total.n_trainable = 0, out->total.trainable_bytes = 0;
     sum_model(w, root, 0, &number);
@@ -227,6 +240,7 @@ int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered
         return kp_fail(KP_EMODEL, "the file holds no Functional or Sequential model");
     KP_TRY(kp_graph_new(&out->graph));
     w.g = out->graph;
+    w.whole = out->graph;
     int status = lower_root(&w, root, out);
     if (status != 0)
         kp_lowered_fini(out);

@@ -247,7 +247,7 @@ static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first
     if (r->order < 0) {
         r->order = w->n_called++;
         r->info.first_node = first_node;
-        r->info.n_nodes = w->g->n_nodes - first_node;
+        r->info.n_nodes = w->g == w->whole ? w->g->n_nodes - first_node : 0;
     }
     r->info.outputs = out->values;
     r->info.n_outputs = out->n;
@@ -273,6 +273,23 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
     }
     env->results[i] = out;
     return record_call(w, kp_lw_record_of(w, l), call, first_node, &out);
+}
+
+int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_lw_result *out)
+{
+    kp_lw_result results[2] = {{&x, &mask, 1}};
+    kp_lw_env env = {results, 2};
+    kp_arg input = {.kind = KP_ARG_REF}; /* output 0 of call 0 */
+    kp_call call = {.layer = inner,
+                    .args = {.kind = KP_ARG_LIST, .n_items = 1, .items = &input},
+                    .kwargs = {.kind = KP_ARG_DICT}};
+    kp_lw_record *record = w->record;
+    const char *name = w->name;
+    int status = lower_call(w, &env, 1, &call);
+    w->record = record;
+    w->name = name;
+    *out = results[1];
+    return status;
 }
 
 /* ---- a model ---- */

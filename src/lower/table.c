@@ -18,6 +18,7 @@ static const kp_lw_entry *const layers[] = {
     kp_lw_ops_layers,
     kp_lw_pool_layers,
     kp_lw_preprocessing_layers,
+    kp_lw_recurrent_layers,
     kp_lw_reshape_layers,
     kp_lw_scale_layers,
     kp_lw_wrapper_layers,

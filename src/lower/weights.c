@@ -1,24 +1,12 @@
 /* Weights of layers as constants of the graph: each asked for once, counted once, float32. */
 #include "lower/build.h"
 
-static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index)
+static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index, bool here)
 {
     for (kp_lw_weight *e = w->record->weights; e; e = e->next)
-        if (e->index == index && strcmp(e->info.sub, sub) == 0)
+        if (e->index == index && strcmp(e->info.sub, sub) == 0 && (!here || e->graph == w->g))
             return e;
     return NULL;
-}
-
-static void count_weight(kp_lw *w, const kp_weight *weight, int64_t count, bool trainable)
-{
-    kp_lowered_layer *info = &w->record->info;
-    size_t bytes = (size_t)count * kp_dtype_size(weight->dtype);
-    info->n_params += count;
-    info->param_bytes += bytes;
-    if (!trainable)
-        return;
-    info->n_trainable += count;
-    info->trainable_bytes += bytes;
 }
 
 /* The stored bytes if they are float32, else a converted copy. */
@@ -36,17 +24,25 @@ static int as_float32(kp_lw *w, const kp_weight *weight, int64_t count, const vo
     return kp_convert(KP_FLOAT32, copy, weight->dtype, weight->data, (size_t)count);
 }
 
-static int keep_weight(kp_lw *w, int index, kp_value *value, const kp_lowered_variable *info)
+static kp_lw_weight *new_entry(kp_lw *w, int index, kp_value *value,
+                               const kp_lowered_variable *info, bool copy)
 {
     kp_lw_weight *e = kp_arena_alloc(w->mem, sizeof *e);
     if (!e)
+        return NULL;
+    *e = (kp_lw_weight){w->record->weights, w->g, copy, index, value, *info, NULL};
+    return w->record->weights = e;
+}
+
+static int keep_weight(kp_lw *w, int index, kp_value *value, const kp_lowered_variable *info)
+{
+    kp_lw_weight *e = new_entry(w, index, value, info, false);
+    if (!e)
         return KP_ENOMEM;
-    *e = (kp_lw_weight){w->record->weights, index, value, *info, NULL};
     e->info.sub = kp_arena_strdup(w->mem, info->sub);
     e->info.name = kp_arena_strdup(w->mem, info->name);
     if (!e->info.sub || !e->info.name)
         return KP_ENOMEM;
-    w->record->weights = e;
     if (w->newest)
         w->newest->newer = e;
     else
@@ -55,15 +51,25 @@ static int keep_weight(kp_lw *w, int index, kp_value *value, const kp_lowered_va
     return 0;
 }
 
+/* It is in another graph already: a constant of its own over the same memory. */
+static int share(kp_lw *w, const kp_lw_weight *e, kp_value **out)
+{
+    const kp_value *v = e->value;
+    KP_TRY(kp_graph_add_const(w->g, w->name, v->dtype, v->shape, v->ndim, v->data, out));
+    return new_entry(w, e->index, *out, &e->info, true) ? 0 : KP_ENOMEM;
+}
+
 int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int ndim,
                      const int64_t *stored, int graph_ndim, const int64_t *shape, bool trainable,
                      kp_value **out)
 {
-    kp_lw_weight *e = find_weight(w, sub, index);
+    const kp_lw_weight *e = find_weight(w, sub, index, true);
     if (e) {
         *out = e->value;
         return 0;
     }
+    if ((e = find_weight(w, sub, index, false)) != NULL)
+        return share(w, e, out);
     kp_weight weight;
     int64_t count;
     const void *data;
@@ -76,7 +82,6 @@ int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int
         graph_ndim = weight.ndim;
     }
     KP_TRY(kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, graph_ndim, data, out));
-    count_weight(w, &weight, count, trainable);
     return keep_weight(w, index, *out,
                        &(kp_lowered_variable){w->record->layer, sub, name, trainable, weight});
 }

@@ -1,25 +1,35 @@
 /* Layers around one other layer. */
 #include "lower/build.h"
 
-/* What the inner layer holds counts as the wrapper's, as Keras' summary shows it. */
-static int lower_inner(kp_lw *w, const kp_lw_call *c, const kp_lw_entry *e, const kp_layer *inner,
-                       kp_value **out)
+static int inner_of(const kp_layer *l, kp_layer **out)
 {
-    kp_lw_record *outer = w->record, *r = kp_lw_record_of(w, inner);
-    kp_lowered_layer before = r->info;
-    kp_lw_call call = *c;
-    call.layer = inner;
-    call.variant = e->variant;
-    w->record = r;
-    int status = e->fn(w, &call, out);
-    w->record = outer;
-    outer->info.n_params += r->info.n_params - before.n_params;
-    outer->info.param_bytes += r->info.param_bytes - before.param_bytes;
-    if (inner->trainable) {
-        outer->info.n_trainable += r->info.n_trainable - before.n_trainable;
-        outer->info.trainable_bytes += r->info.trainable_bytes - before.trainable_bytes;
-    }
-    return status;
+    *out = NULL;
+    for (int i = 0; i < l->n_inner; i++)
+        if (strcmp(l->inner_key[i], "layer") == 0)
+            *out = l->inner[i];
+    if (*out)
+        return 0;
+    return kp_fail(KP_EMODEL, "layer \"%s\" (%s): there is no layer inside", l->path,
+                   l->class_name);
+}
+
+/* The layer inside, called as the wrapper is. It gives one tensor. */
+static int call_inner(kp_lw *w, const kp_lw_call *c, kp_layer *inner, kp_value *x, kp_value *mask,
+                      kp_value **out)
+{
+    kp_lw_result result;
+    bool training = w->training;
+    int said = kp_lw_training(c->call);
+    if (said >= 0)
+        w->training = said == 1;
+    int status = kp_lw_call_inner(w, inner, x, mask, &result);
+    w->training = training;
+    KP_TRY(status);
+    if (result.n != 1)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the layer inside (%s) has %d outputs",
+                       c->layer->path, c->layer->class_name, inner->class_name, result.n);
+    *out = result.values[0];
+    return 0;
 }
 
 /* The wrapper's own variables serve training only; the vector counts. Keras 3 writes the kernel
@@ -35,28 +45,16 @@ static int skip_vector(kp_lw *w, const kp_layer *l)
                             &unused);
 }
 
-/* The table's entry of the one layer inside, which is Keras' own and no model. */
-static int find_inner(const kp_layer *l, const kp_layer **inner, const kp_lw_entry **entry)
-{
-    const kp_layer *in = l->n_inner == 1 ? l->inner[0] : NULL;
-    bool own = in && !in->is_custom && !in->model && in->n_inner == 0;
-    *inner = in;
-    *entry = own ? kp_lw_find(in->class_name, false) : NULL;
-    if (*entry)
-        return 0;
-    return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the layer inside (%s) is not supported", l->path,
-                   l->class_name, in ? in->class_name : "none");
-}
-
 /* Training has left the kernel as it is to be used: prediction runs the inner layer. */
 static int do_spectral(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    const kp_layer *inner;
-    const kp_lw_entry *e;
-    KP_TRY(find_inner(c->layer, &inner, &e));
-    KP_TRY(lower_inner(w, c, e, inner, out));
+    kp_layer *inner;
+    KP_TRY(inner_of(c->layer, &inner));
+    KP_TRY(call_inner(w, c, inner, c->in[0], NULL, out));
     return skip_vector(w, c->layer);
 }
+
+/* ---- TimeDistributed ---- */
 
 /* Layers that treat every row of the last axis, or every element, alike: they need no loop. */
 static bool is_row_wise(const char *class_name)
@@ -70,21 +68,38 @@ static bool is_row_wise(const char *class_name)
     return false;
 }
 
+/* The inner layer's graph, for one step. A mask is cut into steps too: one of two axes has none
+ * left that an inner layer could use. */
+static int map_body(kp_lw *w, const kp_lw_call *c, kp_layer *inner, kp_value *mask, kp_node *node)
+{
+    kp_graph *outer;
+    kp_value *x, *step_mask = NULL, *y;
+    KP_TRY(kp_lw_body_begin(w, &outer));
+    KP_TRY(kp_lw_body_input(w, c->in[0], true, &x));
+    if (mask)
+        KP_TRY(kp_lw_body_input(w, mask, true, &step_mask));
+    KP_TRY(call_inner(w, c, inner, x, step_mask, &y));
+    return kp_lw_body_end(w, outer, &y, 1, &node->attr.loop.body);
+}
+
 static int do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    const kp_layer *inner;
-    const kp_lw_entry *e;
-    KP_TRY(find_inner(c->layer, &inner, &e));
-    if (c->in[0]->ndim < 3)
+    kp_layer *inner;
+    kp_node n = {.op = KP_OP_MAP};
+    kp_value *mask = c->in_mask[0];
+    KP_TRY(inner_of(c->layer, &inner));
+    if (c->in[0]->ndim < 2)
         return kp_lw_rank(c, 3);
-    if (!is_row_wise(inner->class_name))
-        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the layer inside (%s) is not supported",
-                       c->layer->path, c->layer->class_name, inner->class_name);
-    return lower_inner(w, c, e, inner, out);
+    if (mask && mask->ndim < 3)
+        mask = NULL;
+    if (is_row_wise(inner->class_name) && c->in[0]->ndim > 2)
+        return call_inner(w, c, inner, c->in[0], NULL, out);
+    KP_TRY(map_body(w, c, inner, mask, &n));
+    return kp_lw_add(w, &n, (kp_value *[]){c->in[0], mask}, mask ? 2 : 1, out);
 }
 
 const kp_lw_entry kp_lw_wrapper_layers[] = {
     {"SpectralNormalization", do_spectral, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_DROP},
-    {"TimeDistributed", do_time_distributed, 0, 1, 1, KP_LW_TRAINS, KP_LW_MASK_DROP},
+    {"TimeDistributed", do_time_distributed, 0, KP_LW_ONE, KP_LW_MASK_PASS},
     {0},
 };
