@@ -278,14 +278,16 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
 int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_lw_result *out)
 {
     kp_lw_result results[2] = {{&x, &mask, 1}};
-    kp_lw_env env = {results, 2};
+    kp_lw_env env = {.results = results, .n_calls = 2, .outer = w->env};
     kp_arg input = {.kind = KP_ARG_REF}; /* output 0 of call 0 */
     kp_call call = {.layer = inner,
                     .args = {.kind = KP_ARG_LIST, .n_items = 1, .items = &input},
                     .kwargs = {.kind = KP_ARG_DICT}};
     kp_lw_record *record = w->record;
     const char *name = w->name;
+    w->env = &env;
     int status = lower_call(w, &env, 1, &call);
+    w->env = env.outer;
     w->record = record;
     w->name = name;
     *out = results[1];
