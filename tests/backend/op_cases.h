@@ -210,6 +210,15 @@ static const char *const op_cases[] = {
     "gather in:B,256,3 in:B,4:uint8 axis=1 batch=1",
     "gather in:B,2,256,3 in:B,2,2:uint8 axis=2 batch=2",
     "gather in:B,3,256:int32 const:4:uint8 axis=2",
+    /* loops: bodies of op_body.h */
+    "map in:B,5,9 body=dense",
+    "map in:B,4,7,6,3 body=conv",
+    "map in:B,3,4,5 body=loop",
+    "scan in:B,6,5 none seq=1 states=1 body=cell",
+    "scan in:B,6,5 in:B,7 seq=1 states=1 last=1 body=cell",
+    "scan in:B,9,40 in:B,7 in:B,7 seq=1 states=1 reverse=1 body=cell",
+    "scan in:B,4,7 in:B,7 none seq=1 states=2 body=swap",
+    "scan in:B,1,7 none none seq=1 states=2 last=1 reverse=1 body=swap",
     /* resize */
     "resize in:B,7,9,3 kind=nearest height=13 width=5",
     "resize in:B,7,9,3 kind=bilinear height=13 width=5",

@@ -1,4 +1,5 @@
 #include "backend/op_text.h"
+#include "backend/op_body.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -237,6 +238,21 @@ static bool move_attr(kp_node *n, const char *key, const char *s)
     return true;
 }
 
+static bool loop_attr(kp_node *n, const char *key, const char *s)
+{
+    if (strcmp(key, "seq") == 0)
+        n->attr.loop.n_seq = atoi(s);
+    else if (strcmp(key, "states") == 0)
+        n->attr.loop.n_state = atoi(s);
+    else if (strcmp(key, "last") == 0)
+        n->attr.loop.last_only = true;
+    else if (strcmp(key, "reverse") == 0)
+        n->attr.loop.reverse = true;
+    else
+        return false;
+    return true;
+}
+
 static int set_attr(kp_node *n, const char *key, const char *s)
 {
     bool normal = n->op == KP_OP_BATCHNORM || n->op == KP_OP_AFFINE || n->op == KP_OP_CONCAT;
@@ -259,6 +275,8 @@ static int set_attr(kp_node *n, const char *key, const char *s)
         n->attr.axis.epsilon = strtof(s, NULL);
         return 0;
     }
+    if (n->op == KP_OP_SCAN && loop_attr(n, key, s))
+        return 0;
     if (move_attr(n, key, s))
         return 0;
     return kp_fail(KP_EINVAL, "%s has no attribute %s=%s", kp_op_name(n->op), key, s);
@@ -324,6 +342,10 @@ static int parse(op_case *c, char *line)
             continue;
         }
         *eq = '\0';
+        if (strcmp(word, "body") == 0) {
+            snprintf(c->body, sizeof c->body, "%s", eq + 1);
+            continue;
+        }
         KP_TRY(set_attr(&c->proto, word, eq + 1));
     }
     return 0;
@@ -353,7 +375,7 @@ static double normal(uint64_t *state)
     return s - 6;
 }
 
-static int fill(void *data, kp_dtype dtype, int64_t n, bool positive, uint64_t seed)
+int op_text_fill(void *data, kp_dtype dtype, int64_t n, bool positive, uint64_t seed)
 {
     for (int64_t i = 0; i < n; i++) {
         double v = !kp_dtype_is_float(dtype)
@@ -381,9 +403,9 @@ int op_case_inputs(const op_case *c, int64_t batch, uint64_t seed, void **in)
             return kp_fail(KP_ELIMIT, "too large");
         KP_TRY(aligned_array(&in[i], row * (size_t)batch));
         for (int64_t r = 0; r < batch; r++)
-            KP_TRY(fill((char *)in[i] + row * (size_t)r, v->dtype,
-                        (int64_t)(row / kp_dtype_size(v->dtype)), false,
-                        seed + (uint64_t)i * 1000003 + (uint64_t)r * 7919));
+            KP_TRY(op_text_fill((char *)in[i] + row * (size_t)r, v->dtype,
+                                (int64_t)(row / kp_dtype_size(v->dtype)), false,
+                                seed + (uint64_t)i * 1000003 + (uint64_t)r * 7919));
     }
     return 0;
 }
@@ -406,8 +428,8 @@ static int make_constant(op_case *c, int i, const void *data, uint64_t seed, kp_
         return kp_fail(KP_EINVAL, "a constant of unknown size");
     if (data == NULL) {
         KP_TRY(aligned_array(&c->constants[i], bytes));
-        KP_TRY(fill(c->constants[i], a->dtype, (int64_t)(bytes / kp_dtype_size(a->dtype)),
-                    a->positive, seed + (uint64_t)i));
+        KP_TRY(op_text_fill(c->constants[i], a->dtype, (int64_t)(bytes / kp_dtype_size(a->dtype)),
+                            a->positive, seed + (uint64_t)i));
         data = c->constants[i];
     }
     return kp_graph_add_const(c->g, NULL, a->dtype, a->shape, a->ndim, data, out);
@@ -425,6 +447,8 @@ static int build(op_case *c, const char *line, const void *const *constants)
         else if (a->kind == OP_ARG_CONST)
             KP_TRY(make_constant(c, i, data, hash(line), &in[i]));
     }
+    if (c->body[0] != '\0')
+        KP_TRY(op_body_make(c->g, c->body, hash(line), in, c->n_args, &c->proto));
     KP_TRY(kp_graph_add(c->g, &c->proto, in, c->n_args, &c->result));
     KP_TRY(kp_graph_set_outputs(c->g, &c->result, 1));
     return kp_graph_verify(c->g);

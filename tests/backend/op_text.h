@@ -10,8 +10,8 @@
  *   none                 an absent input
  * size stride dilation pad(valid, same, 1:2,0:3) groups outpad countpad kind axes axis keepdims eps
  * rms log before after value begin end(max) step keep dims perm times height width fh fw antialias
- * crop padar center fill dtype shape batch act(name:a:b:c; stride, dilation and step are 1 if not
- * given).
+ * crop padar center fill dtype shape batch body(op_body.h) seq states last reverse act(name:a:b:c;
+ * stride, dilation and step are 1 if not given).
  */
 #ifndef KP_TEST_OP_TEXT_H
 #define KP_TEST_OP_TEXT_H
@@ -31,6 +31,7 @@ typedef struct op_arg {
 typedef struct op_case {
     kp_node proto;
     int n_args;
+    char body[16]; /* of a loop */
     op_arg args[OP_TEXT_INPUTS];
     void *constants[OP_TEXT_INPUTS]; /* by argument, NULL where it is none */
     kp_graph *g;                     /* one node; verified */

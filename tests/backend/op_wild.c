@@ -111,7 +111,9 @@ static void wild_node(kp_node *n)
     case KP_OP_REPEAT:
         wild_list(n->attr.repeat.times, KP_MAX_DIMS);
         break;
-    case KP_OP_KERNEL: /* without functions: refused */
+    case KP_OP_KERNEL: /* without functions, or a body: refused */
+    case KP_OP_MAP:
+    case KP_OP_SCAN:
         break;
     case KP_OP_GATHER:
         n->attr.gather.axis = (int)wild();

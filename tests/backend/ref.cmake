@@ -1,5 +1,5 @@
 # Cases as text, for the tests of every backend.
-add_library(kp_op_text STATIC op_text.c op_wild.c)
+add_library(kp_op_text STATIC op_text.c op_body.c op_wild.c)
 target_link_libraries(kp_op_text PUBLIC kp_flags kp_graph kp_base)
 target_include_directories(kp_op_text PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_compile_options(kp_op_text PRIVATE -Wno-conversion)

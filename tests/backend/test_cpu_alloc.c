@@ -63,6 +63,8 @@ static const char *const lines[] = {
     "softmax in:B,10 axes=1",
     "binary in:B,7,9,5 in:B,1,1,5 kind=mul",
     "concat in:B,7,9,5 in:B,7,9,17 axis=3",
+    "map in:B,4,7,6,3 body=conv",
+    "scan in:B,6,5 in:B,7 seq=1 states=1 body=cell",
     "pad in:B,7,9,3 before=0,1,1,0 after=0,1,1,0",
 };
 
