@@ -201,6 +201,48 @@ static int parse_node_k3(struct level *lv, const json_t *node, kp_call *call)
     return kwargs != NULL ? parse_dict(lv, kwargs, &call->kwargs) : 0;
 }
 
+/* The type of nested lists of numbers: a real among integers makes all real. NULL: something else
+ * stands among them, or nothing. */
+static const char *list_dtype(const json_t *v)
+{
+    if (!json_is_array(v))
+        return json_is_real(v)      ? "float32"
+               : json_is_integer(v) ? "int32"
+               : json_is_boolean(v) ? "bool"
+                                    : NULL;
+    const char *all = NULL;
+    size_t i;
+    json_t *item;
+    json_array_foreach(v, i, item)
+    {
+        const char *one = list_dtype(item);
+        if (one == NULL)
+            return NULL;
+        if (all == NULL || strcmp(all, one) == 0)
+            all = one;
+        else if (*all == 'b' || *one == 'b')
+            return NULL;
+        else
+            all = "float32";
+    }
+    return all;
+}
+
+/* A constant array of Keras 2. An operation's list of integers may be a shape, and stays a list. */
+static int parse_constant(struct level *lv, const json_t *v, kp_arg *out)
+{
+    const char *dtype = json_is_array(v) ? list_dtype(v) : NULL;
+    bool operation = strstr(lv->user->class_name, "OpLambda") != NULL;
+    if (dtype == NULL || (operation && *dtype == 'i'))
+        return parse_arg(lv, v, out);
+    json_t *made = json_pack("{ss, sO}", "dtype", dtype, "value", (json_t *)(uintptr_t)v);
+    out->kind = KP_ARG_CONST;
+    out->json = made;
+    return made == NULL || json_array_append_new(lv->k->made, made) != 0
+               ? kp_fail(KP_ENOMEM, "out of memory")
+               : 0;
+}
+
 /* One [layer, node, tensor, kwargs], or a constant in its place. */
 static int parse_entry(struct level *lv, const json_t *entry, kp_arg *out)
 {
@@ -212,7 +254,7 @@ static int parse_entry(struct level *lv, const json_t *entry, kp_arg *out)
     const char *name = json_string_value(json_array_get(entry, 0));
     if (name == NULL || strcmp(name, "_CONSTANT_VALUE") != 0)
         return bad_node(lv);
-    return parse_arg(lv, json_array_get(entry, 2), out);
+    return parse_constant(lv, json_array_get(entry, 2), out);
 }
 
 static const json_t *entry_kwargs(const json_t *entry)

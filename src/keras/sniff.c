@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 
 #define SAVE_AGAIN "load it where it was made and save it with model.save(\"model.keras\")"
+#define CHECKPOINT                                                                                 \
+    "a TensorFlow checkpoint: weights without a model; build the model, call load_weights on it "  \
+    "and save it with model.save(\"model.keras\")"
 #define SAVED_MODEL                                                                                \
     "with the Keras that wrote it: keras.models.load_model(FOLDER).save(\"model.keras\"); what "   \
     "model.export wrote cannot be turned back, save the model itself"
@@ -29,6 +32,7 @@ static const struct magic magics[] = {
      "7zXZ",
      5, "xz data; unpack it first"},
     {0, "Rar!", 4, "a RAR archive; unpack it first"},
+    {0, "model_checkpoint_path:", 22, CHECKPOINT},
     {0, "GGUF", 4, "a GGUF file, not a Keras model"},
     {0, "\x93NUMPY", 6, "a NumPy array, not a model"},
     {0, "\x89PNG", 4, "a PNG image, not a model"},
@@ -76,6 +80,9 @@ static const char *protobuf_kind(const uint8_t *b, size_t size)
                "folder " SAVED_MODEL;
     if (b[0] == 0x08 && b[1] >= 2 && b[1] < 32 && (b[2] == 0x12 || b[2] == 0x1a || b[2] == 0x3a))
         return "an ONNX model; use the Keras model that it was exported from";
+    if (b[0] == 0x0a && holds(b, size, "_tf_keras_"))
+        return "a part of a TensorFlow SavedModel (keras_metadata.pb); load its "
+               "folder " SAVED_MODEL;
     if (b[0] == 0x0a && (holds(b, size, "Placeholder") || holds(b, size,
                                                                 "\x12\x05"
                                                                 "Const")))
@@ -96,9 +103,7 @@ int kp_refuse_bytes(const uint8_t *bytes, size_t size)
     if (kind != NULL)
         return kp_fail(KP_EMODEL, "this is %s", kind);
     if (is_checkpoint(bytes, size))
-        return kp_fail(KP_EMODEL, "this is a TensorFlow checkpoint; build the model, call "
-                                  "model.load_weights on it and save with "
-                                  "model.save(\"model.keras\")");
+        return kp_fail(KP_EMODEL, "this is " CHECKPOINT);
     if (size > 16 && bytes[8] == '{' && memcmp(bytes + 4, "\0\0\0\0", 4) == 0)
         return kp_fail(KP_EMODEL, "this is a safetensors file: weights without a model; save the "
                                   "whole model with model.save(\"model.keras\")");
@@ -144,6 +149,7 @@ int kp_refuse_folder(const char *path)
         {"saved_model.pb", "this is a TensorFlow SavedModel folder; load it " SAVED_MODEL},
         {"keras_metadata.pb", "this is a TensorFlow SavedModel folder; load it " SAVED_MODEL},
         {"config.json", "this folder has a config.json but no model.weights.h5"},
+        {"checkpoint", "this folder holds " CHECKPOINT},
         {"model.safetensors", "this folder holds safetensors weights, not a Keras model"},
     };
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {

@@ -18,11 +18,17 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref)
     return there ? env->results[ref.call].masks[ref.tensor] : NULL;
 }
 
-/* out->n counts all tensors; they are written when there is room (values NULL: only counted). */
-static int walk(const kp_lw_env *env, const kp_arg *a, kp_lw_result *out)
+/* out->n counts all tensors; they are written when there is room (values NULL: only counted).
+ * constants: an array that the file holds counts as a tensor, too. */
+static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants, kp_lw_result *out)
 {
-    if (a->kind == KP_ARG_REF) {
-        if (out->values) {
+    bool constant = constants && a->kind == KP_ARG_CONST;
+    if (a->kind == KP_ARG_REF || constant) {
+        if (out->values && constant) {
+            kp_lw_operand o;
+            KP_TRY(kp_lw_operand_of(w, NULL, a, &o));
+            out->values[out->n] = o.value;
+        } else if (out->values) {
             KP_TRY(kp_lw_ref(env, a->ref, &out->values[out->n]));
             out->masks[out->n] = kp_lw_ref_mask(env, a->ref);
         }
@@ -31,19 +37,21 @@ static int walk(const kp_lw_env *env, const kp_arg *a, kp_lw_result *out)
     }
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
         for (int i = 0; i < a->n_items; i++)
-            KP_TRY(walk(env, &a->items[i], out));
+            KP_TRY(walk(w, env, &a->items[i], constants, out));
     return 0;
 }
 
-/* A layer's "mask" is no input of its own: it belongs to the inputs. */
-static int walk_call(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
+/* A layer's "mask" is no input of its own: it belongs to the inputs. Operations see to constants
+ * themselves: they know which argument each is. */
+static int walk_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
+    bool operation = call->layer->is_operation || strstr(call->layer->class_name, "OpLambda");
     out->n = 0;
-    KP_TRY(walk(env, &call->args, out));
+    KP_TRY(walk(w, env, &call->args, !operation, out));
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
     for (int i = 0; i < call->kwargs.n_items; i++)
         if (&call->kwargs.items[i] != mask)
-            KP_TRY(walk(env, &call->kwargs.items[i], out));
+            KP_TRY(walk(w, env, &call->kwargs.items[i], false, out));
     return 0;
 }
 
@@ -67,9 +75,9 @@ static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *
 int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
     *out = (kp_lw_result){0};
-    KP_TRY(walk_call(env, call, out));
+    KP_TRY(walk_call(w, env, call, out));
     KP_TRY(kp_lw_result_new(w, out->n, out));
-    KP_TRY(walk_call(env, call, out));
+    KP_TRY(walk_call(w, env, call, out));
     return given_masks(env, call, out);
 }
 

@@ -274,6 +274,14 @@ static void strangers(void **state)
         {"\x1f\x8b\x08", 3, "gzip"},
         {"{\"class_name\": \"Sequential\"}", 28, "architecture (JSON) without its weights"},
         {"{\"weight_map\": {}}", 18, "sharded weights"},
+        {"{\"modelTopology\": {\"class_name\": 1}}", 37, "TensorFlow.js"},
+        {"\"{\\\"class_name\\\": 1}\"", 23, "give the weights' file as the model"},
+        {"\x0a\x07\x0a\x01x\x12\x05"
+         "Const",
+         12, "a TensorFlow graph"},
+        {"\x0a\x20\x12\x04root\"_tf_keras_sequential", 28, "keras_metadata.pb"},
+        {"model_checkpoint_path: \"w\"", 26, "load_weights"},
+        {"\0\0\0\0\x57\xfb\x80\x8b\x24\x75\x47\xdb", 12, "TensorFlow checkpoint"},
         {"\x89HDF\r\n\x1a\n", 8, "cannot load model"},
         {"PK\3\4", 4, "truncated or damaged"},
     };

@@ -163,8 +163,10 @@ static void list_nodes(void **state)
     assert_string_equal(source_text(m, &lstm->kwargs.items[1].items[1]), "both/0.0");
     const kp_arg *operands = &call_of(m, "const")->args.items[0];
     assert_string_equal(source_text(m, &operands->items[0]), "lstm/0.1");
-    assert_int_equal(operands->items[1].kind, KP_ARG_LIST);
-    assert_true(operands->items[1].items[1].real == 2.5);
+    assert_int_equal(operands->items[1].kind, KP_ARG_CONST);
+    const json_t *constant = operands->items[1].json;
+    assert_string_equal(json_string_value(json_object_get(constant, "dtype")), "float32");
+    assert_true(json_real_value(json_array_get(json_object_get(constant, "value"), 1)) == 2.5);
     done(k);
 }
 

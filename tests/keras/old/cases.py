@@ -200,6 +200,27 @@ class Cases(object):
         model = self.model({"z": z, "m": m}, outputs)
         return self.fill(model), [self.data(2, 5), self.data(2, 3)]
 
+    def structures(self):
+        """Inputs and outputs nested in each other."""
+        L = self.L
+        a, b, c = self.input((3,), "zeta"), self.input((3,), "alpha"), self.input((4,), "mid")
+        x = L.Dense(5, name="dx")(L.Concatenate()([a, b]))
+        y = L.Dense(2, name="dy")(c)
+        model = self.model({"p": [a, b], "q": c}, [x, {"t": (y, x), "s": L.Dense(3, name="dz")(x)}])
+        return self.fill(model), [self.data(2, 3), self.data(2, 3), self.data(2, 4)]
+
+    def constants(self):
+        """Arrays among a call's arguments, a layer called by keyword, one that gets no mask."""
+        L = self.L
+        a, m = self.input((4, 3), "a"), self.input((4,), "m", "bool")
+        x = L.Dense(3, name="first")(inputs=a)
+        x = self.plus_constant(x, self.data(1, 4, 3))
+        x = self.times_constant(self.data(1, 1, 3), x)
+        y = L.GlobalAveragePooling1D()(x, mask=m)
+        z = L.BatchNormalization()(L.GlobalMaxPooling1D()(x), training=False)
+        mask = np.array([[1, 0, 1, 1], [1, 1, 0, 0]], "bool")
+        return (self.fill(self.model([a, m], L.Subtract()([y, z]))), [self.data(2, 4, 3), mask])
+
     def twins(self):
         """One layer object inside two nested models."""
         L = self.L
@@ -222,6 +243,8 @@ class Cases(object):
 
 def structure(name, inputs):
     """What predict takes."""
+    if name == "structures":
+        return {"p": [inputs[0], inputs[1]], "q": inputs[2]}
     if name == "dicts":
         return {"m": inputs[0], "z": inputs[1]}
     return inputs[0] if len(inputs) == 1 else inputs

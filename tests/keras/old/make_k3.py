@@ -15,11 +15,17 @@ from cases import Cases, shrink, structure, write_expected
 from keras.src.saving import saving_lib
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
-         "masked", "states", "convlstm", "attention", "dicts", "twins", "normalised", "operators",
+         "masked", "states", "convlstm", "attention", "dicts", "twins", "structures", "constants", "normalised", "operators",
          "mixed"]
 
 
 class Cases3(Cases):
+    def plus_constant(self, x, value):
+        return keras.ops.add(x, value)
+
+    def times_constant(self, value, x):
+        return keras.ops.multiply(keras.ops.convert_to_tensor(value), x)
+
     def operators(self):
         """keras.ops and Python's operators between layers, constants among the arguments."""
         ops, L = keras.ops, self.L

@@ -19,10 +19,17 @@ except ImportError:
     kind, NAME = tf.keras, "tf"
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
-         "masked", "states", "convlstm", "attention", "dicts", "twins", "normalised", "operators"]
+         "masked", "states", "convlstm", "attention", "dicts", "twins", "structures", "constants",
+         "normalised", "operators"]
 
 
 class CasesTF(Cases):
+    def plus_constant(self, x, value):
+        return self.L.Add()([x, tf.constant(value)])
+
+    def times_constant(self, value, x):
+        return self.L.Multiply()([tf.constant(value), x])
+
     def operators(self):
         """TensorFlow's functions between layers."""
         L = self.L
