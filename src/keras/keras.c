@@ -14,6 +14,8 @@ static int read_model(kp_keras *k, const char *path, const char *architecture)
     if (k->made == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
     KP_TRY(kp_file_open(k, path, architecture));
+    if (k->major == 1)
+        k->dim_ordering = kp_old_dim_ordering(k->config, 0);
     KP_TRY(kp_tree_layer(k, k->config, NULL, NULL, 0, &k->root));
     if (k->root->model == NULL)
         return kp_fail(KP_EMODEL,
@@ -152,7 +154,7 @@ static int read_dataset(const kp_place *p, kp_weight *out)
     return 0;
 }
 
-static int read_weight(const kp_place *p, kp_weight *out)
+int kp_place_read(const kp_place *p, kp_weight *out)
 {
     const char *where = out->where;
     if (p->h5 != NULL)
@@ -167,21 +169,30 @@ static int read_weight(const kp_place *p, kp_weight *out)
     return 0;
 }
 
+static int read_variable(kp_keras *k, const kp_layer *l, const char *sub, int index,
+                         const char *name, kp_weight *out)
+{
+    kp_place place;
+    int status = kp_old_weight(k, l, sub, name, out);
+    if (status != KP_ENOTFOUND)
+        return status;
+    KP_TRY(find(k, l, sub, index, name, &place, &out->where));
+    KP_TRY(kp_place_read(&place, out));
+    return kp_old_turn(k, l, name, out);
+}
+
 int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int index,
                     const char *name, int ndim, const int64_t *shape, kp_weight *out)
 {
     memset(out, 0, sizeof *out);
     const kp_layer *l = kp_keras_same(layer);
-    kp_place place;
     ((kp_store *)l->store)->asked = true;
-    int status = find(k, l, sub, index, name, &place, &out->where);
+    int status = read_variable(k, l, sub, index, name, out);
     if (status == KP_ENOTFOUND)
         return kp_fail(KP_EMODEL,
                        "layer \"%s\" (%s): the file has no variable \"%s\" (looked for "
                        "%s)",
                        layer->path, layer->class_name, name, out->where);
-    KP_TRY(status);
-    status = read_weight(&place, out);
     if (status != 0)
         return kp_fail_prefix(status == KP_ENOMEM ? status : KP_EMODEL,
                               "layer \"%s\" (%s): could not read variable \"%s\" (%s in the file)",

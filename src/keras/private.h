@@ -86,6 +86,7 @@ typedef struct kp_shard {
 
 struct kp_keras {
     kp_arena *mem;
+    const char *dim_ordering; /* Keras 1: what the file's first layer with one says, or NULL */
     char *label;             /* the path as given, for messages */
     kp_map map, weights_map; /* weights_map: only of an unpacked archive */
     kp_zip *zip;
@@ -151,6 +152,17 @@ int kp_refuse_folder(const char *path);
 /* tree.c: the object of a layer or model to a kp_layer. name: the graph's name for it or NULL. */
 int kp_tree_layer(kp_keras *k, json_t *object, kp_layer *parent, const char *name, int depth,
                   kp_layer **out);
+/* old.c: an object of Keras 1 in the words of later versions, in place. */
+int kp_old_modernise(kp_keras *k, json_t *object);
+/* The first dim_ordering within, NULL if there is none. */
+const char *kp_old_dim_ordering(const json_t *v, int depth);
+/* old_weights.c: a variable of a file of Keras 1 in today's form. KP_ENOTFOUND: the file is none, or
+ * has no such name. */
+int kp_old_weight(kp_keras *k, const kp_layer *l, const char *sub, const char *name,
+                  kp_weight *out);
+/* Turns the kernel of a convolution of Keras 2 that was trained on Theano; else does nothing. */
+int kp_old_turn(kp_keras *k, const kp_layer *l, const char *name, kp_weight *w);
+
 /* policy.c */
 int kp_policy_parse(kp_keras *k, const kp_layer *l, const json_t *dtype, kp_policy *out);
 /* nodes.c: calls, inputs and outputs of a Functional whose layers are parsed; entries are the
@@ -168,6 +180,10 @@ int kp_calls_sort(kp_keras *k, const kp_layer *owner, kp_layers *m);
 typedef int (*kp_ref_fn)(void *ctx, kp_arg *ref);
 int kp_arg_refs(kp_arg *a, kp_ref_fn fn, void *ctx);
 
+/* keras.c: the values at a place; out->where stays. KP_EMODEL: no numbers, or not as many as its shape
+ * says. */
+int kp_place_read(const kp_place *p, kp_weight *out);
+
 /* twins.c: fills in kp_store.twin of all layers. */
 int kp_twins_find(kp_keras *k);
 /* store_v3.c: weights by path. open makes the index and says where each layer's group is; find
@@ -183,6 +199,8 @@ int kp_v3_check_unused(kp_keras *k);
 int kp_legacy_open(kp_keras *k);
 int kp_legacy_find(kp_keras *k, const kp_layer *l, const char *sub, int index, const char *name,
                    kp_place *out, const char **where);
+/* Whether the layer, or its part sub, is the backward half of a Bidirectional. */
+bool kp_legacy_is_backward(const kp_layer *l, const char *sub);
 int kp_legacy_count(kp_keras *k, const kp_layer *l, const char *sub);
 int kp_legacy_check_unused(kp_keras *k);
 

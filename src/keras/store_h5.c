@@ -85,7 +85,7 @@ static const kp_layer *site_of(const kp_layer *l)
     return l;
 }
 
-static bool is_backward(const kp_layer *l, const char *sub)
+bool kp_legacy_is_backward(const kp_layer *l, const char *sub)
 {
     for (const kp_layer *p = l; p->parent != NULL && p->parent->model == NULL; p = p->parent)
         for (int i = 0; i < p->parent->n_inner; i++)
@@ -99,7 +99,7 @@ static int part_fits(const kp_layer *l, const char *sub, const char *slot)
 {
     const kp_layer *site = site_of(l);
     if (strcmp(site->class_name, "Bidirectional") == 0)
-        return has_word(slot, is_backward(l, sub) ? "backward" : "forward", true);
+        return has_word(slot, kp_legacy_is_backward(l, sub) ? "backward" : "forward", true);
     static const char *const parts[][2] = {{"query_dense", "query"},
                                            {"key_dense", "key"},
                                            {"value_dense", "value"},

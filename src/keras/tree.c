@@ -125,6 +125,8 @@ static int functional(kp_keras *k, kp_layer *l, json_t *config, int depth);
 int kp_tree_layer(kp_keras *k, json_t *object, kp_layer *parent, const char *name, int depth,
                   kp_layer **out)
 {
+    if (k->major == 1)
+        KP_TRY(kp_old_modernise(k, object));
     const char *class_name = kp_json_str(object, "class_name", NULL);
     if (class_name == NULL || *class_name == '\0')
         return kp_fail(KP_EMODEL, "the model's config: %s is not a layer (no class_name)",

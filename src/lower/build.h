@@ -59,6 +59,7 @@ typedef struct kp_lw {
     int n_called;
     kp_lw_weight *oldest, *newest;
     int n_added; /* nodes of all graphs */
+    json_t *made; /* configurations made here, of operations that the file does not hold as such */
 } kp_lw;
 
 /* What a call gives: its tensors in flat order, and the mask of each (NULL: it has none). */
@@ -341,9 +342,10 @@ extern const kp_lw_entry kp_lw_core_layers[];
 extern const kp_lw_entry kp_lw_einsum_layers[];
 extern const kp_lw_entry kp_lw_embedding_layers[];
 extern const kp_lw_entry kp_lw_lookup_layers[];
+extern const kp_lw_entry kp_lw_legacy_layers[];
 extern const kp_lw_entry kp_lw_merge_layers[];
 extern const kp_lw_entry kp_lw_norm_layers[];
-extern const kp_lw_entry kp_lw_ops_layers[];
+extern const kp_lw_entry kp_lw_tf_layers[];
 extern const kp_lw_entry kp_lw_pool_layers[];
 extern const kp_lw_entry kp_lw_preprocessing_layers[];
 extern const kp_lw_entry kp_lw_recurrent_layers[];

@@ -238,10 +238,12 @@ int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)
         return kp_fail(KP_EMODEL, "the file holds no Functional or Sequential model");
-    KP_TRY(kp_graph_new(&out->graph));
+    w.made = out->made = json_array();
+    int status = w.made ? kp_graph_new(&out->graph) : KP_ENOMEM;
     w.g = out->graph;
     w.whole = out->graph;
-    int status = lower_root(&w, root, out);
+    if (status == 0)
+        status = lower_root(&w, root, out);
     if (status != 0)
         kp_lowered_fini(out);
     return status;
@@ -251,5 +253,6 @@ void kp_lowered_fini(kp_lowered *l)
 {
     kp_graph_free(&l->graph);
     kp_lw_user_close(l->users);
+    json_decref(l->made);
     *l = (kp_lowered){0};
 }

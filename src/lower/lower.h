@@ -47,6 +47,7 @@ typedef struct kp_lowered {
     int64_t fixed_batch;      /* the batch size that the file's InputLayers fix; 0: none */
     struct kp_lw_user *users; /* states of plug-ins' kernels, which nodes of the graph hold */
     bool softmax_output;
+    json_t *made;           /* configurations of operations that stand for others in the file */
     const char *preprocess; /* "none", "tf", "torch", "caffe" by name and layers */
 } kp_lowered;
 

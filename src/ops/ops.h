@@ -23,6 +23,7 @@
 #include "ops/lookup.h"
 #include "ops/patches.h"
 #include "ops/arrange.h"
+#include "ops/local.h"
 #include "ops/scan.h"
 #include "ops/select.h"
 #include "ops/text.h"
