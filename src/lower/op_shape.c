@@ -43,7 +43,8 @@ static int do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
         return kp_lw_reshape(w, 0, dims, n, x, out);
     int64_t have = row_size(x->shape, x->ndim), want = row_size(dims, n);
-    bool fixed = n > 0 && w->fixed_batch > 0 && dims[0] == w->fixed_batch;
+    /* The first size is the batch's: it is that number, or open beside another open one. */
+    bool fixed = n > 0 && ((w->fixed_batch > 0 && dims[0] == w->fixed_batch) || dims[0] < 0);
     if (n == 0 || (want < 0 && !fixed) || (have >= 0 && want >= 0 && have != want))
         return kp_lw_rows_refused(c, "changes the number of rows of the batch");
     return kp_lw_reshape(w, 1, dims + 1, n - 1, x, out);

@@ -147,6 +147,18 @@ static json_t *as_operation_has_it(const char *key, json_t *v)
         json_decref(v);
         return json_string(text);
     }
+    /* TensorFlow tells the sizes of the parts, keras.ops where they end. */
+    if (strcmp(key, "indices_or_sections") == 0 && json_is_array(v) && json_array_size(v) > 0) {
+        json_int_t end = 0;
+        for (size_t i = 0; i + 1 < json_array_size(v); i++)
+            json_array_set_new(v, i, json_integer(end += json_integer_value(json_array_get(v, i))));
+        json_array_remove(v, json_array_size(v) - 1);
+    }
+    /* Of two open sizes the first is the batch's, taken from tf.shape. */
+    if (strcmp(key, "newshape") == 0 && json_integer_value(json_array_get(v, 0)) == -1)
+        for (size_t i = 1; i < json_array_size(v); i++)
+            if (json_integer_value(json_array_get(v, i)) == -1)
+                json_array_set_new(v, 0, json_null());
     if (json_array_size(v) == 4 && (strcmp(key, "strides") == 0 || strcmp(key, "pool_size") == 0 ||
                                     strcmp(key, "dilation_rate") == 0)) {
         json_array_remove(v, 3);
@@ -363,10 +375,32 @@ static int do_squared_difference(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_unary(w, (kp_act){.kind = KP_ACT_SQUARE}, *out, out);
 }
 
+/* TensorFlow counts places in int64, keras.ops in int32. */
+static int do_arg(kp_lw *w, const kp_lw_call *c, const char *op, kp_value **out)
+{
+    kp_tf_function f = {"math.argmax", op, "input axis>=0 -output_type -name @keepdims=false"};
+    const kp_arg *type = kp_lw_keyword(c->call, "output_type");
+    bool narrow = type && type->kind == KP_ARG_STR && strcmp(type->str, "int32") == 0;
+    KP_TRY(kp_tf_apply(w, c, &f, &c->call->args, &c->call->kwargs, out));
+    return narrow ? 0 : kp_lw_cast(w, KP_INT64, *out, out);
+}
+
+static int do_argmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    return do_arg(w, c, "Argmax", out);
+}
+
+static int do_argmin(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    return do_arg(w, c, "Argmin", out);
+}
+
 static const struct {
     const char *name;
     kp_lw_fn fn;
 } composed[] = {
+    {"math.argmax", do_argmax},
+    {"math.argmin", do_argmin},
     {"shape", do_shape},
     {"compat.v1.shape", do_shape},
     {"math.add_n", do_add_n},

@@ -117,8 +117,6 @@ static const kp_tf_function functions[] = {
     REDUCE("math.reduce_any", "Any"),
     REDUCE("math.reduce_all", "All"),
     REDUCE("math.reduce_logsumexp", "Logsumexp"),
-    {"math.argmax", "Argmax", "input axis>=0 -output_type -name @keepdims=false"},
-    {"math.argmin", "Argmin", "input axis>=0 -output_type -name @keepdims=false"},
     {"argsort", "Argsort", "values axis>=-1 !direction=\"ASCENDING\" -stable -name"},
     {"math.cumsum", "Cumsum", "x axis>=0 !exclusive=false !reverse=false -name"},
     {"math.cumprod", "Cumprod", "x axis>=0 !exclusive=false !reverse=false -name"},
