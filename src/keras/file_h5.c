@@ -14,10 +14,12 @@ bool kp_is_hdf5(const uint8_t *bytes, size_t size)
 
 int kp_file_open_h5(kp_h5 **out, const uint8_t *bytes, size_t size)
 {
-    /* Deflate cannot grow data more than 1032 times; what claims more is not honest. */
-    kp_h5_limits limits = {.memory_bytes = (size_t)8 << 30};
-    if (size < limits.memory_bytes / 1100)
-        limits.memory_bytes = size * 1100;
+    /* As for the members of an archive: weights that are all zeros shrink a thousand times, but a
+     * large file of those is a bomb. */
+    const size_t free_bytes = (size_t)256 << 20, most = (size_t)8 << 30;
+    kp_h5_limits limits = {.memory_bytes = size < most / 100 ? size * 100 : most};
+    if (limits.memory_bytes < free_bytes)
+        limits.memory_bytes = free_bytes;
     return kp_h5_open(out, bytes, size, &limits);
 }
 

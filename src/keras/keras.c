@@ -17,6 +17,10 @@ static int read_model(kp_keras *k, const char *path, const char *architecture)
     if (k->major == 1)
         k->dim_ordering = kp_old_dim_ordering(k->config, 0);
     KP_TRY(kp_tree_layer(k, k->config, NULL, NULL, 0, &k->root));
+    if (k->root->model == NULL && strcmp(k->root->class_name, "Functional") == 0 &&
+        !k->root->is_custom)
+        return kp_fail(KP_EMODEL, "the model's config has no list \"layers\", \"input_layers\" or "
+                                  "\"output_layers\": the file is damaged");
     if (k->root->model == NULL)
         return kp_fail(KP_EMODEL,
                        "the model is of class \"%s\"%s%s: its graph is in code, not in "
@@ -139,16 +143,29 @@ static int weight_dtype(const kp_place *p, const kp_h5_data *d, kp_dtype *out)
     return kp_fail(KP_EMODEL, "its values are not numbers");
 }
 
-static int read_dataset(const kp_place *p, kp_weight *out)
+/* Type and shape alone. */
+static int read_form(const kp_place *p, kp_weight *out)
 {
     kp_h5_data d;
-    KP_TRY(kp_h5_dataset_read(p->h5, &p->object, &d));
+    if (p->h5 == NULL) {
+        out->ndim = p->array->ndim;
+        memcpy(out->shape, p->array->shape, sizeof out->shape);
+        return 0;
+    }
+    KP_TRY(kp_h5_dataset_info(p->h5, &p->object, &d));
     KP_TRY(weight_dtype(p, &d, &out->dtype));
     if (d.ndim > KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "it has %d axes, more than the %d supported", d.ndim,
                        KP_MAX_DIMS);
     out->ndim = d.ndim;
     memcpy(out->shape, d.shape, (size_t)d.ndim * sizeof *d.shape);
+    return 0;
+}
+
+static int read_dataset(const kp_place *p, kp_weight *out)
+{
+    kp_h5_data d;
+    KP_TRY(kp_h5_dataset_read(p->h5, &p->object, &d));
     out->data = d.data;
     out->size_bytes = d.size_bytes;
     return 0;
@@ -157,6 +174,7 @@ static int read_dataset(const kp_place *p, kp_weight *out)
 int kp_place_read(const kp_place *p, kp_weight *out)
 {
     const char *where = out->where;
+    KP_TRY(read_form(p, out));
     if (p->h5 != NULL)
         KP_TRY(read_dataset(p, out));
     else
@@ -169,14 +187,28 @@ int kp_place_read(const kp_place *p, kp_weight *out)
     return 0;
 }
 
+/* Whether as many values are stored as are asked for, known before they are unpacked. */
+static bool fits_count(const kp_weight *w, int ndim, const int64_t *shape)
+{
+    int64_t stored, asked;
+    for (int i = 0; i < ndim; i++)
+        if (shape[i] < 0)
+            return true;
+    return ndim < 0 || (kp_shape_count(w->shape, w->ndim, &stored) &&
+                        kp_shape_count(shape, ndim, &asked) && stored == asked);
+}
+
 static int read_variable(kp_keras *k, const kp_layer *l, const char *sub, int index,
-                         const char *name, kp_weight *out)
+                         const char *name, int ndim, const int64_t *shape, kp_weight *out)
 {
     kp_place place;
     int status = kp_old_weight(k, l, sub, name, out);
     if (status != KP_ENOTFOUND)
         return status;
     KP_TRY(find(k, l, sub, index, name, &place, &out->where));
+    KP_TRY(read_form(&place, out));
+    if (!fits_count(out, ndim, shape))
+        return 0; /* what the caller refuses then */
     KP_TRY(kp_place_read(&place, out));
     return kp_old_turn(k, l, name, out);
 }
@@ -187,7 +219,7 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
     memset(out, 0, sizeof *out);
     const kp_layer *l = kp_keras_same(layer);
     ((kp_store *)l->store)->asked = true;
-    int status = read_variable(k, l, sub, index, name, out);
+    int status = read_variable(k, l, sub, index, name, ndim, shape, out);
     if (status == KP_ENOTFOUND)
         return kp_fail(KP_EMODEL,
                        "layer \"%s\" (%s): the file has no variable \"%s\" (looked for "

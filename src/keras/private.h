@@ -17,7 +17,7 @@
 
 enum {
     KP_MODEL_DEPTH = 32,       /* models and wrappers inside each other */
-    KP_TEXT_LIMIT = 128 << 20, /* bytes of config.json or model_config */
+    KP_TEXT_LIMIT = 64 << 20, /* bytes of config.json or model_config */
     KP_TREE_LIMIT = 768 << 20, /* bytes that layers, calls and indexes may take */
 };
 

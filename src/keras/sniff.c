@@ -135,7 +135,8 @@ int kp_refuse_archive(const kp_zip *z)
         if (ends_with(name, "/config.json"))
             return kp_fail(KP_EMODEL, "the archive holds a folder with a model; zip the folder's "
                                       "contents without the folder");
-        if (ends_with(name, ".keras") || ends_with(name, ".h5"))
+        bool weights = strcmp(name, "model.weights.h5") == 0;
+        if (!weights && (ends_with(name, ".keras") || ends_with(name, ".h5")))
             return kp_fail(KP_EMODEL, "the archive holds \"%s\"; unpack it first", name);
     }
     return kp_fail(KP_EMODEL, "the archive has no config.json: it is not a Keras model");

@@ -260,10 +260,11 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
     kp_lw_result in, out = {0};
     int first_node = w->g->n_nodes;
     KP_TRY(check_layer(w, l));
-    KP_TRY(kp_lw_collect(w, env, call, &in));
     w->name = l->path;
     w->record = kp_lw_record_of(w, l);
-    int status = l->model ? lower_nested(w, call, &in, &out) : lower_layer(w, env, call, &in, &out);
+    int status = kp_lw_collect(w, env, call, &in);
+    if (status == 0)
+        status = l->model ? lower_nested(w, call, &in, &out) : lower_layer(w, env, call, &in, &out);
     if (status != 0) {
         if (status != KP_ENOMEM && status != KP_ELIMIT)
             status = KP_EMODEL;

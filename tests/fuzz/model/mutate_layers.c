@@ -1,10 +1,13 @@
 /* Layers and the references between them: the graph changes, the text stays one that is read. */
-#include "lower/lower.h"
 #include "mutate.h"
 
 #include <stdlib.h>
 
 enum { LISTS_MAX = 32, DEPTH_MAX = 40 };
+
+static const char *const classes[] = {
+#include "classes.h"
+};
 
 typedef struct lists {
     json_t *list[LISTS_MAX];
@@ -196,10 +199,7 @@ static bool rewire(kp_rng *r, json_t *top, json_t *list)
 static bool change_class(kp_rng *r, const json_t *list)
 {
     json_t *layer = pick_layer(r, list);
-    const char *const *classes = kp_lower_classes();
-    size_t n = 0;
-    while (classes[n] != NULL)
-        n++;
+    size_t n = sizeof classes / sizeof *classes;
     return layer != NULL &&
            json_object_set_new(layer, "class_name", json_string(classes[kp_rng_pick(r, n)])) == 0;
 }
