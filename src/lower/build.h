@@ -285,12 +285,18 @@ int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, 
 int kp_lw_glu(kp_lw *w, const kp_layer *l, int axis, kp_value *x, kp_value **out);
 int kp_lw_sparsemax(kp_lw *w, int axis, kp_value *x, kp_value **out);
 
+/* ---- op_core.c ---- */
+/* A cast in which what the type cannot hold becomes the nearest number that it can. */
+int kp_lw_saturate(kp_lw *w, kp_dtype to, kp_value *x, kp_value **out);
+
 /* ---- nn.c ---- */
 /* KP_EMODEL when the batch is among the axes (ascending): rows do not see each other. */
 int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes);
 
 /* ---- preprocessing.c ---- */
 int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);
+/* The call's images resized by the layer's configuration ("interpolation", "antialias", ...). */
+int kp_lw_resize_to(kp_lw *w, const kp_lw_call *c, int64_t height, int64_t width, kp_value **out);
 
 /* ---- linalg.c ---- */
 typedef struct kp_lw_norm {
@@ -343,6 +349,7 @@ extern const kp_lw_entry kp_lw_einsum_layers[];
 extern const kp_lw_entry kp_lw_embedding_layers[];
 extern const kp_lw_entry kp_lw_lookup_layers[];
 extern const kp_lw_entry kp_lw_legacy_layers[];
+extern const kp_lw_entry kp_lw_image_layers[];
 extern const kp_lw_entry kp_lw_merge_layers[];
 extern const kp_lw_entry kp_lw_norm_layers[];
 extern const kp_lw_entry kp_lw_tf_layers[];
@@ -354,6 +361,9 @@ extern const kp_lw_entry kp_lw_scale_layers[];
 extern const kp_lw_entry kp_lw_wrapper_layers[];
 extern const kp_lw_entry kp_lw_core_operations[];
 extern const kp_lw_entry kp_lw_math_operations[];
+extern const kp_lw_entry kp_lw_image_operations[];
+extern const kp_lw_entry kp_lw_image_size_operations[];
+extern const kp_lw_entry kp_lw_einops_operations[];
 extern const kp_lw_entry kp_lw_fourier_operations[];
 extern const kp_lw_entry kp_lw_linalg_operations[];
 extern const kp_lw_entry kp_lw_adaptive_operations[];

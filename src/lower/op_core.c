@@ -70,12 +70,10 @@ static double nudge(kp_dtype t, double v)
     return (double)nextafterf((float)v, 0);
 }
 
-static int do_saturate_cast(kp_lw *w, const kp_lw_call *c, kp_value **out)
+int kp_lw_saturate(kp_lw *w, kp_dtype to, kp_value *x, kp_value **out)
 {
-    kp_value *x = c->in[0];
-    kp_dtype from = x->dtype, to;
+    kp_dtype from = x->dtype;
     double low, high, in_low, in_high;
-    KP_TRY(read_dtype(c->layer, from, &to));
     limits(from, &in_low, &in_high);
     limits(to, &low, &high);
     bool is_float = kp_dtype_is_float(from);
@@ -84,6 +82,13 @@ static int do_saturate_cast(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (from != KP_BOOL && (high < in_high || is_float))
         KP_TRY(bound(w, KP_BIN_MIN, nudge(from, fmin(high, in_high)), x, &x));
     return kp_lw_cast(w, to, x, out);
+}
+
+static int do_saturate_cast(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_dtype to;
+    KP_TRY(read_dtype(c->layer, c->in[0]->dtype, &to));
+    return kp_lw_saturate(w, to, c->in[0], out);
 }
 
 /* ---- parts of arrays ---- */

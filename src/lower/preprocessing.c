@@ -163,8 +163,6 @@ static int resize(kp_lw *w, const kp_lw_call *c, kp_node *n, kp_value **out)
     kp_value *x;
     KP_TRY(kp_lw_rank(c, 4));
     KP_TRY(kp_lw_channels_first(l, &first));
-    KP_TRY(kp_cfg_int(l, "height", 0, &n->attr.resize.height));
-    KP_TRY(kp_cfg_int(l, "width", 0, &n->attr.resize.width));
     if (n->attr.resize.height < 1 || n->attr.resize.width < 1 ||
         n->attr.resize.height > INT32_MAX || n->attr.resize.width > INT32_MAX)
         return kp_fail(KP_EMODEL, "layer \"%s\": %lld x %lld is not a size", l->path,
@@ -177,11 +175,11 @@ static int resize(kp_lw *w, const kp_lw_call *c, kp_node *n, kp_value **out)
     return first ? kp_lw_to_first(w, x, out) : 0;
 }
 
-static int do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+int kp_lw_resize_to(kp_lw *w, const kp_lw_call *c, int64_t height, int64_t width, kp_value **out)
 {
     const char *kind, *fill;
     double value;
-    kp_node n = {.op = KP_OP_RESIZE};
+    kp_node n = {.op = KP_OP_RESIZE, .attr.resize = {.height = height, .width = width}};
     KP_TRY(kp_cfg_str(c->layer, "interpolation", "bilinear", &kind));
     KP_TRY(kp_lw_resize_kind(c->layer, kind, &n.attr.resize.kind));
     KP_TRY(kp_cfg_bool(c->layer, "antialias", false, &n.attr.resize.antialias));
@@ -197,26 +195,40 @@ static int do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return resize(w, c, &n, out);
 }
 
+static int read_target(const kp_layer *l, int64_t *height, int64_t *width)
+{
+    KP_TRY(kp_cfg_int(l, "height", 0, height));
+    return kp_cfg_int(l, "width", 0, width);
+}
+
+static int do_resizing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    int64_t height, width;
+    KP_TRY(read_target(c->layer, &height, &width));
+    return kp_lw_resize_to(w, c, height, width, out);
+}
+
 static int do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_node n = {.op = KP_OP_RESIZE,
                  .attr.resize = {.kind = KP_RESIZE_BILINEAR, .center_crop = true}};
+    KP_TRY(read_target(c->layer, &n.attr.resize.height, &n.attr.resize.width));
     return resize(w, c, &n, out);
 }
 
-/* Since Keras 3.6 nothing happens at inference; before, the image was resized. */
+/* Since Keras 3.6 nothing happens at inference; before, the largest box in the middle that has the
+ * target's aspect ratio was resized to it. */
 static int do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int major = 0, minor = 0;
+    kp_node n = {.op = KP_OP_RESIZE,
+                 .attr.resize = {.kind = KP_RESIZE_BILINEAR, .crop_to_aspect_ratio = true}};
     sscanf(kp_keras_version(w->k), "%d.%d", &major, &minor);
-    if (major < 3 || (major == 3 && minor < 6))
-        return kp_fail(KP_EMODEL,
-                       "layer \"%s\" (RandomCrop): files of Keras before 3.6 are not "
-                       "supported, because this layer then resized at inference; replace it by "
-                       "Resizing and save the model again",
-                       c->layer->path);
     *out = c->in[0];
-    return 0;
+    if (major > 3 || (major == 3 && minor >= 6))
+        return 0;
+    KP_TRY(read_target(c->layer, &n.attr.resize.height, &n.attr.resize.width));
+    return resize(w, c, &n, out);
 }
 
 const kp_lw_entry kp_lw_preprocessing_layers[] = {

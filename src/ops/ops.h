@@ -19,6 +19,7 @@
 #include "ops/encode.h"
 #include "ops/fft.h"
 #include "ops/hash.h"
+#include "ops/image.h"
 #include "ops/linalg.h"
 #include "ops/lookup.h"
 #include "ops/patches.h"
