@@ -69,7 +69,7 @@ def clahe(rng):
 
 RANDOM = {
     "AugMix": lambda rng: L.AugMix(), "CutMix": lambda rng: L.CutMix(), "MixUp": lambda rng: L.MixUp(),
-    "Equalization": lambda rng: L.Equalization(), "RandAugment": lambda rng: L.RandAugment(),
+    "RandAugment": lambda rng: L.RandAugment(),
     "RandomBrightness": lambda rng: L.RandomBrightness(0.3), "RandomContrast": lambda rng: L.RandomContrast(0.3),
     "RandomColorDegeneration": lambda rng: L.RandomColorDegeneration(0.5),
     "RandomColorJitter": lambda rng: L.RandomColorJitter(brightness_factor=0.2, hue_factor=0.1),

@@ -117,7 +117,7 @@ def svd(rng):
         k = min(shape[-2:])
         lead = (slice(None),) * (len(shape) - 1)
         u, v = u[lead + (slice(None), slice(k))], v[lead + (slice(k), slice(None))]
-        y = [s, ops.absolute(u), ops.absolute(v), ops.matmul(u * ops.expand_dims(s, -2), v)]
+        y = [s, ops.absolute(u), ops.absolute(v), ops.sum(ops.expand_dims(u * ops.expand_dims(s, -2), -1) * ops.expand_dims(v, -3), axis=-2)]
     # distinct singular values
     q, r = np.linalg.qr(rng.normal(size=(3, *shape[:-1], shape[-2])))[0], np.zeros((3, *shape))
     for i in range(min(shape[-2:])):
