@@ -127,7 +127,7 @@ typedef enum kp_act_kind {
 
 typedef struct kp_act {
     kp_act_kind kind;
-    float a, b, c;
+    double a, b, c; /* of a function of float32 as that type holds them */
 } kp_act;
 
 /* Integers wrap around at their width; a division of integers by 0 is an error of the run. */
@@ -290,11 +290,11 @@ struct kp_node {
         } binary;
         struct {
             int axis;
-            float epsilon;
+            double epsilon;
         } axis; /* BATCHNORM (epsilon), AFFINE, CONCAT */
         struct {
             kp_axes axes;
-            float epsilon;
+            double epsilon;
             bool rms_scaling;
         } layernorm;
         struct {

@@ -138,7 +138,7 @@ static int relu_act(const kp_layer *l, kp_act *out)
     KP_TRY(kp_cfg_float(l, "negative_slope", 0, &slope));
     KP_TRY(kp_cfg_float(l, "max_value", INFINITY, &max));
     KP_TRY(kp_cfg_float(l, "threshold", 0, &threshold));
-    *out = (kp_act){KP_ACT_RELU, (float)slope, (float)max, (float)threshold};
+    *out = (kp_act){KP_ACT_RELU, slope, max, threshold};
     return 0;
 }
 
@@ -147,7 +147,7 @@ static int leaky_act(const kp_layer *l, kp_act *out)
     double old, slope;
     KP_TRY(kp_cfg_float(l, "alpha", 0.3, &old)); /* Keras 2's name */
     KP_TRY(kp_cfg_float(l, "negative_slope", old, &slope));
-    *out = (kp_act){KP_ACT_RELU, (float)slope, INFINITY, 0};
+    *out = (kp_act){KP_ACT_RELU, slope, INFINITY, 0};
     return 0;
 }
 
@@ -155,7 +155,7 @@ static int elu_act(const kp_layer *l, kp_act *out)
 {
     double alpha;
     KP_TRY(kp_cfg_float(l, "alpha", 1, &alpha));
-    *out = (kp_act){KP_ACT_ELU, (float)alpha, 0, 0};
+    *out = (kp_act){KP_ACT_ELU, alpha, 0, 0};
     return 0;
 }
 
@@ -255,7 +255,7 @@ static int do_threshold_relu(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x;
     KP_TRY(kp_cfg_float(c->layer, "theta", 1, &theta));
     KP_TRY(kp_lw_float(w, c->in[0], &x));
-    return kp_lw_unary(w, (kp_act){KP_ACT_THRESHOLD, (float)theta, 0, 0}, x, out);
+    return kp_lw_unary(w, (kp_act){KP_ACT_THRESHOLD, theta, 0, 0}, x, out);
 }
 
 /* relu(x) + alpha * min(x, 0); alpha has the input's shape, 1 on shared axes. */

@@ -318,7 +318,8 @@ static int attend(kp_lw *w, const attention *a, kp_value *q, kp_value *k, kp_val
 {
     kp_node product = {.op = KP_OP_MATMUL};
     kp_value *flat;
-    KP_TRY(kp_lw_linear(w, 1 / sqrt((double)a->key_dim), 0, q, &q));
+    /* TensorFlow makes a float32 of the factor, whatever it multiplies. */
+    KP_TRY(kp_lw_linear(w, (float)(1 / sqrt((double)a->key_dim)), 0, q, &q));
     KP_TRY(by_heads(w, a, q, false, &q));
     KP_TRY(by_heads(w, a, k, true, &k));
     KP_TRY(by_heads(w, a, v, false, &v));

@@ -22,13 +22,18 @@ int kp_lw_kernel(kp_lw *w, const kp_kernel_def *def, const void *params, kp_valu
 int kp_lw_unary(kp_lw *w, kp_act act, kp_value *x, kp_value **out)
 {
     kp_node n = {.op = KP_OP_UNARY, .attr.unary.act = act};
+    if (x->dtype != KP_FLOAT64) {
+        kp_act *own = &n.attr.unary.act;
+        own->a = (float)act.a;
+        own->b = (float)act.b;
+        own->c = (float)act.c;
+    }
     return kp_lw_add(w, &n, &x, 1, out);
 }
 
 int kp_lw_linear(kp_lw *w, double scale, double shift, kp_value *x, kp_value **out)
 {
-    return kp_lw_unary(w, (kp_act){.kind = KP_ACT_LINEAR, .a = (float)scale, .b = (float)shift}, x,
-                       out);
+    return kp_lw_unary(w, (kp_act){.kind = KP_ACT_LINEAR, .a = scale, .b = shift}, x, out);
 }
 
 int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out)
@@ -40,9 +45,14 @@ int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out)
     return kp_lw_add(w, &n, &x, 1, out);
 }
 
+double kp_lw_round(const kp_lw *w, double v)
+{
+    return w->real == KP_FLOAT64 ? v : (double)(float)v;
+}
+
 int kp_lw_float(kp_lw *w, kp_value *x, kp_value **out)
 {
-    return kp_lw_cast(w, KP_FLOAT32, x, out);
+    return kp_lw_cast(w, w->real, x, out);
 }
 
 int kp_lw_binary(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out)
@@ -97,14 +107,14 @@ int kp_lw_reshape(kp_lw *w, int keep, const int64_t *dims, int n, kp_value *x, k
 
 int kp_lw_const(kp_lw *w, const float *data, const int64_t *shape, int ndim, kp_value **out)
 {
-    size_t bytes;
-    if (!kp_shape_bytes(shape, ndim, KP_FLOAT32, &bytes))
+    size_t bytes, elem = kp_dtype_size(w->real);
+    if (!kp_shape_bytes(shape, ndim, w->real, &bytes))
         return kp_fail(KP_ELIMIT, "a constant is too large");
     void *copy = kp_graph_alloc(w->g, bytes);
     if (!copy)
         return KP_ENOMEM;
-    memcpy(copy, data, bytes);
-    return kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, ndim, copy, out);
+    KP_TRY(kp_convert(w->real, copy, KP_FLOAT32, data, bytes / elem));
+    return kp_graph_add_const(w->g, w->name, w->real, shape, ndim, copy, out);
 }
 
 int kp_lw_softmax(kp_lw *w, const kp_axes *axes, bool log, kp_value *x, kp_value **out)

@@ -48,9 +48,16 @@ typedef struct kp_lw {
     bool training; /* inside a model that is called with training=True */
     kp_lower_options opt;
     kp_lowered *out;
-    bool silent;                 /* nothing is recorded: the layers' shapes are not Keras' own */
-    int64_t fixed_batch;         /* of the model that is lowered now */
-    int depth;                   /* of nested models */
+    bool silent;         /* nothing is recorded: the layers' shapes are not Keras' own */
+    int64_t fixed_batch; /* of the model that is lowered now */
+    int depth;           /* of nested models */
+    int major;           /* of the Keras that wrote the file */
+    bool training;       /* inside a model that is called with training=True */
+    bool keras_shapes;   /* as in kp_lower_options */
+    bool silent;         /* nothing is recorded: the layers' shapes are not Keras' own */
+    int64_t fixed_batch; /* of the model that is lowered now */
+    int depth;           /* of nested models */
+    kp_dtype real; /* what floats are computed in now: float32, or float64 where a policy says so */
     const char *name;            /* of the nodes that are added now: the layer's path */
     kp_lw_record *record;        /* of the layer that is lowered now */
     const struct kp_lw_env *env; /* of the model that is lowered now */
@@ -79,7 +86,7 @@ typedef struct kp_lw_call {
     const kp_layer *layer;
     const kp_call *call;
     const kp_lw_env *env;
-    kp_value **in; /* the tensors among the arguments, in order; a layer's floats are float32, those
+    kp_value **in; /* the tensors among the arguments, in order; a layer's floats are w->real, those
                       of an operation as they are. Not a layer's "mask": that is in_mask */
     kp_value *
         *in_mask; /* by input: the mask that came with it or was given for it, bool, or NULL */
@@ -156,7 +163,7 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref);
 const kp_arg *kp_lw_keyword(const kp_call *call, const char *name);
 /* An argument by position or, if it is not there, by name; NULL if absent. */
 const kp_arg *kp_lw_arg(const kp_lw_call *c, int position, const char *name);
-/* A tensor argument (floats as float32) and the mask that came with it (NULL: not asked for); both
+/* A tensor argument (floats as w->real) and the mask that came with it (NULL: not asked for); both
  * NULL when the call does not give it. */
 int kp_lw_arg_tensor(kp_lw *w, const kp_lw_call *c, int position, const char *name, kp_value **out,
                      kp_value **mask);
@@ -246,10 +253,14 @@ int kp_lw_kernel(kp_lw *w, const kp_kernel_def *def, const void *params, kp_valu
 /* Brings both to one type first. */
 int kp_lw_binary(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out);
 int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out);
+/* To w->real. */
 int kp_lw_float(kp_lw *w, kp_value *x, kp_value **out);
+/* A parameter as w->real holds it. */
+double kp_lw_round(const kp_lw *w, double v);
 int kp_lw_transpose(kp_lw *w, const int *perm, kp_value *x, kp_value **out);
 /* n dims after `keep` leading axes. */
 int kp_lw_reshape(kp_lw *w, int keep, const int64_t *dims, int n, kp_value *x, kp_value **out);
+/* Of w->real. */
 int kp_lw_const(kp_lw *w, const float *data, const int64_t *shape, int ndim, kp_value **out);
 /* Between channels_first and channels_last; x has batch, channels and spatial axes. */
 int kp_lw_to_last(kp_lw *w, kp_value *x, kp_value **out);
@@ -271,8 +282,8 @@ int kp_lw_numbers(const kp_layer *l, const char *key, int max, double *out, int 
 bool kp_lw_is_null(const kp_layer *l, const char *key);
 
 /* ---- weights.c ---- */
-/* A weight of the current layer as a float32 constant; counted once. `stored` is the shape in the
- * file, `shape` the one in the graph (same number of elements; NULL: as stored). */
+/* A weight of the current layer as a constant of w->real; counted once. `stored` is the shape in
+ * the file, `shape` the one in the graph (same number of elements; NULL: as stored). */
 int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int ndim,
                      const int64_t *stored, int graph_ndim, const int64_t *shape, bool trainable,
                      kp_value **out);

@@ -65,12 +65,12 @@ int kp_lw_masked_softmax(kp_lw *w, const kp_axes *axes, kp_value *mask, bool zer
     kp_value *low, *zero;
     if (!mask)
         return kp_lw_softmax(w, axes, false, x, out);
-    KP_TRY(kp_lw_number(w, -1e9f, KP_FLOAT32, &low));
+    KP_TRY(kp_lw_number(w, -1e9f, x->dtype, &low));
     KP_TRY(kp_lw_select(w, mask, x, low, &x));
     KP_TRY(kp_lw_softmax(w, axes, false, x, out));
     if (!zeros)
         return 0;
-    KP_TRY(kp_lw_number(w, 0, KP_FLOAT32, &zero));
+    KP_TRY(kp_lw_number(w, 0, x->dtype, &zero));
     return kp_lw_select(w, mask, *out, zero, out);
 }
 

@@ -75,9 +75,18 @@ static int check_count(const kp_lw_call *c, const kp_lw_entry *e)
 
 /* ---- one call ---- */
 
-/* Keras casts floats to a layer's compute type and leaves other types alone; an operation has no
- * policy and takes every type as it is. The half policies
- * are computed in float32 throughout (closer to the exact value than Keras' own half arithmetic).
+/* A policy says what a layer computes in; an operation has none and follows its inputs. */
+static kp_dtype real_of(const kp_layer *l, const kp_lw_result *in)
+{
+    bool wide = !l->is_operation && l->policy.compute == KP_FLOAT64;
+    for (int i = 0; l->is_operation && i < in->n; i++)
+        wide = wide || in->values[i]->dtype == KP_FLOAT64;
+    return wide ? KP_FLOAT64 : KP_FLOAT32;
+}
+
+/* Keras casts floats to a layer's compute type and leaves other types alone; an operation takes
+ * every type as it is. The half policies are computed in float32 throughout (closer to the exact
+ * value than Keras' own half arithmetic).
  * Outputs of a float16 layer are rounded to float16, as Keras gives them; those of a bfloat16 layer
  * stay float32, because NumPy and its files have no such type. */
 static int cast_floats(kp_lw *w, kp_value **in, int n_in)
@@ -144,6 +153,7 @@ static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, cons
                     .res = out};
     KP_TRY(check_count(&c, e));
     KP_TRY(check_training(w, e, call));
+    w->real = real_of(l, in);
     if (!l->is_operation)
         KP_TRY(cast_floats(w, in->values, in->n));
     KP_TRY(kp_lw_result_new(w, 1, out));

@@ -47,7 +47,7 @@ static int do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (renorm)
         KP_TRY(skip_renorm(w, index, n));
     kp_node node = {.op = KP_OP_BATCHNORM,
-                    .attr.axis = {.axis = axes.axis[0], .epsilon = (float)epsilon}};
+                    .attr.axis = {.axis = axes.axis[0], .epsilon = kp_lw_round(w, epsilon)}};
     return kp_lw_add(w, &node, in, 5, out);
 }
 
@@ -71,7 +71,7 @@ static int do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (center && !rms)
         KP_TRY(
             kp_lw_weight_get(w, "", scale ? 1 : 0, "beta", axes->n, shape, 0, NULL, true, &in[2]));
-    node.attr.layernorm.epsilon = (float)epsilon;
+    node.attr.layernorm.epsilon = kp_lw_round(w, epsilon);
     node.attr.layernorm.rms_scaling = rms;
     return kp_lw_add(w, &node, in, 3, out);
 }

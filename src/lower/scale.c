@@ -42,7 +42,7 @@ static int normalise_groups(kp_lw *w, int64_t channels, int64_t groups, double e
                             kp_value **out)
 {
     int last = x->ndim - 1;
-    kp_node n = {.op = KP_OP_LAYERNORM, .attr.layernorm.epsilon = (float)epsilon};
+    kp_node n = {.op = KP_OP_LAYERNORM, .attr.layernorm.epsilon = kp_lw_round(w, epsilon)};
     kp_axes *axes = &n.attr.layernorm.axes;
     kp_value *in[3] = {0};
     KP_TRY(kp_lw_reshape(w, last, (int64_t[]){groups, channels / groups}, 2, x, &in[0]));

@@ -1,4 +1,4 @@
-/* Weights of layers as constants of the graph: each asked for once, counted once, float32. */
+/* Weights of layers as constants of the graph: each asked for once, counted once. */
 #include "lower/build.h"
 
 static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index, bool here)
@@ -10,18 +10,33 @@ static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index, boo
 }
 
 /* The stored bytes if they are float32, else a converted copy. */
-static int as_float32(kp_lw *w, const kp_weight *weight, int64_t count, const void **out)
+static int as_float32(kp_lw *w, const kp_weight *weight, int64_t count,
+                      const void **out) static void count_weight(kp_lw *w, const kp_weight *weight,
+                                                                 int64_t count, bool trainable)
+{
+    kp_lowered_layer *info = &w->record->info;
+    size_t bytes = (size_t)count * kp_dtype_size(weight->dtype);
+    info->n_params += count;
+    info->param_bytes += bytes;
+    if (!trainable)
+        return;
+    info->n_trainable += count;
+    info->trainable_bytes += bytes;
+}
+
+/* The stored bytes if they are of w->real, else a converted copy. */
+static int as_real(kp_lw *w, const kp_weight *weight, int64_t count, const void **out)
 {
     *out = weight->data;
-    if (weight->dtype == KP_FLOAT32)
+    if (weight->dtype == w->real)
         return 0;
     if (weight->dtype == KP_STRING)
         return kp_fail(KP_EMODEL, "%s: a weight of strings is not supported", weight->where);
-    void *copy = kp_graph_alloc(w->g, (size_t)count * sizeof(float));
+    void *copy = kp_graph_alloc(w->g, (size_t)count * kp_dtype_size(w->real));
     if (!copy)
         return KP_ENOMEM;
     *out = copy;
-    return kp_convert(KP_FLOAT32, copy, weight->dtype, weight->data, (size_t)count);
+    return kp_convert(w->real, copy, weight->dtype, weight->data, (size_t)count);
 }
 
 static kp_lw_weight *new_entry(kp_lw *w, int index, kp_value *value,
@@ -76,12 +91,14 @@ int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int
     KP_TRY(kp_keras_weight(w->k, w->record->layer, sub, index, name, ndim, stored, &weight));
     if (!kp_shape_count(weight.shape, weight.ndim, &count) || count > INT64_MAX / 8)
         return kp_fail(KP_ELIMIT, "%s: the weight is too large", weight.where);
-    KP_TRY(as_float32(w, &weight, count, &data));
+    KP_TRY(as_real(w, &weight, count, &data));
     if (!shape) {
         shape = weight.shape;
         graph_ndim = weight.ndim;
     }
     KP_TRY(kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, graph_ndim, data, out));
+    KP_TRY(kp_graph_add_const(w->g, w->name, w->real, shape, graph_ndim, data, out));
+    count_weight(w, &weight, count, trainable);
     return keep_weight(w, index, *out,
                        &(kp_lowered_variable){w->record->layer, sub, name, trainable, weight});
 }

@@ -55,7 +55,7 @@ static int act_from(const char *s, kp_act *act)
     char name[40];
     size_t len = strcspn(s, ":");
     snprintf(name, sizeof name, "%.*s", (int)len, s);
-    float *const p[] = {&act->a, &act->b, &act->c};
+    double *const p[] = {&act->a, &act->b, &act->c};
     for (int i = 0; i < 3 && s[len] == ':'; i++) {
         char *end;
         *p[i] = strtof(s + len + 1, &end);

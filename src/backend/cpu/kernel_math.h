@@ -50,7 +50,7 @@ INLINE VF v_tanh(VF x, const kp_act *act)
 
 INLINE VF v_relu(VF x, const kp_act *act)
 {
-    return MIN(SET1(act->b), MAX(SET1(0.0f), x));
+    return MIN(SET1((float)act->b), MAX(SET1(0.0f), x));
 }
 
 /* Keras: x >= threshold passes (within 0..b when there is a cap), below it a * (x - threshold). */
@@ -59,11 +59,14 @@ INLINE VF v_relu_general(VF x, const kp_act *act)
     VF below = SET1(act->a) * (x - SET1(act->c));
     VF above = act->b < INFINITY ? MAX(SET1(0.0f), MIN(SET1(act->b), x)) : x;
     return SELECT_GT(SET1(act->c), x, below, above);
+    VF below = SET1((float)act->a) * (x - SET1((float)act->c));
+    VF above = MIN(SET1((float)act->b), x);
+    return SELECT_GT(SET1((float)act->c), x, below, above);
 }
 
 INLINE VF v_elu(VF x, const kp_act *act)
 {
-    VF low = SET1(act->a) * (v_exp(MIN(SET1(0.0f), x)) - SET1(1.0f));
+    VF low = SET1((float)act->a) * (v_exp(MIN(SET1(0.0f), x)) - SET1(1.0f));
     return SELECT_GT(x, SET1(0.0f), x, low);
 }
 
@@ -119,7 +122,7 @@ INLINE VF v_hard_silu(VF x, const kp_act *act)
 
 INLINE VF v_hard_sigmoid(VF x, const kp_act *act)
 {
-    return clip01(FMA(x, SET1(act->a), SET1(act->b)));
+    return clip01(FMA(x, SET1((float)act->a), SET1((float)act->b)));
 }
 
 /* x tanh(ln(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2); from 20 on it is x. */
@@ -175,5 +178,5 @@ INLINE VF v_reciprocal(VF x, const kp_act *act)
 
 INLINE VF v_linear(VF x, const kp_act *act)
 {
-    return FMA(x, SET1(act->a), SET1(act->b));
+    return FMA(x, SET1((float)act->a), SET1((float)act->b));
 }

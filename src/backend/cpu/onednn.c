@@ -124,12 +124,12 @@ static bool act_map(const kp_act *act, dnnl_alg_kind_t *alg, float *alpha, float
         if (act->b < INFINITY && act->a != 0)
             return false;
         *alg = act->b < INFINITY ? dnnl_eltwise_clip : dnnl_eltwise_relu;
-        *alpha = act->a;
-        *beta = act->b < INFINITY ? act->b : 0;
+        *alpha = (float)act->a;
+        *beta = act->b < INFINITY ? (float)act->b : 0;
         return true;
     case KP_ACT_ELU:
         *alg = dnnl_eltwise_elu;
-        *alpha = act->a;
+        *alpha = (float)act->a;
         return true;
     case KP_ACT_SILU:
         *alg = dnnl_eltwise_swish;

@@ -9,13 +9,13 @@ enum { BLOCK = 4, CHANNELS = 64 };
 /* A convolution over three spatial axes; missing ones have size 1. */
 struct conv {
     const kp_node *n;
-    const float *x, *w, *bias, *residual;
-    float *out;
+    const real *x, *w, *bias, *residual;
+    real *out;
     int64_t batch, in[3], size[3], k[3], stride[3], dilation[3], before[3]; /* size: of out */
     int64_t cin, cout, groups;
 };
 
-void kp_ref_mac(double *restrict acc, const float *restrict x, const float *restrict w, int64_t cin,
+void kp_ref_mac(double *restrict acc, const real *restrict x, const real *restrict w, int64_t cin,
                 int64_t wstride, int64_t cout)
 {
     for (int64_t i = 0; i < cin; i++, w += wstride) {
@@ -25,8 +25,8 @@ void kp_ref_mac(double *restrict acc, const float *restrict x, const float *rest
     }
 }
 
-void kp_ref_mac4(double *restrict acc, int64_t accstride, const float *const x[4],
-                 const float *restrict w, int64_t cin, int64_t wstride, int64_t cout)
+void kp_ref_mac4(double *restrict acc, int64_t accstride, const real *const x[4],
+                 const real *restrict w, int64_t cin, int64_t wstride, int64_t cout)
 {
     double *restrict a1 = acc + accstride, *restrict a2 = a1 + accstride;
     double *restrict a3 = a2 + accstride;
@@ -50,7 +50,7 @@ static int64_t source(const struct conv *c, int i, int64_t o, int64_t tap)
 }
 
 /* One group's channels [c0, c0+n) of one input channel each (depthwise): w is at the tap. */
-static void mac_depthwise(const struct conv *c, double *acc, const float *x, const float *w,
+static void mac_depthwise(const struct conv *c, double *acc, const real *x, const real *w,
                           int64_t c0, int64_t n)
 {
     int64_t times = c->cout / c->groups;
@@ -60,16 +60,16 @@ static void mac_depthwise(const struct conv *c, double *acc, const float *x, con
 
 /* Adds one tap for the block of `width` outputs from (o0, o1, o2) on; rows of the input start at
  * `image`. */
-static void add_tap(const struct conv *c, double *acc, const float *image, const int64_t *o,
+static void add_tap(const struct conv *c, double *acc, const real *image, const int64_t *o,
                     const int64_t *tap, int64_t width, int64_t c0, int64_t n)
 {
     int64_t i0 = source(c, 0, o[0], tap[0]), i1 = source(c, 1, o[1], tap[1]);
     if (i0 < 0 || i1 < 0)
         return;
     int64_t group_in = c->cin / c->groups, group_out = c->cout / c->groups;
-    const float *w = c->w + ((tap[0] * c->k[1] + tap[1]) * c->k[2] + tap[2]) * group_in * c->cout;
-    const float *row = image + (i0 * c->in[1] + i1) * c->in[2] * c->cin;
-    const float *x[BLOCK];
+    const real *w = c->w + ((tap[0] * c->k[1] + tap[1]) * c->k[2] + tap[2]) * group_in * c->cout;
+    const real *row = image + (i0 * c->in[1] + i1) * c->in[2] * c->cin;
+    const real *x[BLOCK];
     bool all = width == BLOCK;
     for (int64_t b = 0; b < width; b++) {
         int64_t i2 = source(c, 2, o[2] + b, tap[2]);
@@ -103,7 +103,7 @@ static void finish(const struct conv *c, const double *acc, int64_t at, int64_t 
             v += (double)c->bias[c0 + o];
         if (c->residual != NULL)
             v += (double)c->residual[at + c0 + o];
-        c->out[at + c0 + o] = (float)kp_act_apply(&c->n->act, v);
+        c->out[at + c0 + o] = (real)kp_act_apply(&c->n->act, v);
     }
 }
 
@@ -112,7 +112,7 @@ static void compute_block(const struct conv *c, int64_t image, const int64_t *o,
                           int64_t c0, int64_t n)
 {
     double acc[BLOCK * CHANNELS] = {0};
-    const float *x = c->x + image * c->in[0] * c->in[1] * c->in[2] * c->cin;
+    const real *x = c->x + image * c->in[0] * c->in[1] * c->in[2] * c->cin;
     int64_t tap[3];
     for (tap[0] = 0; tap[0] < c->k[0]; tap[0]++) {
         for (tap[1] = 0; tap[1] < c->k[1]; tap[1]++) {

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 struct deconv {
-    const float *x, *w;
+    const real *x, *w;
     int64_t in[3], size[3], k[3], stride[3], dilation[3], cut[3]; /* cut: cells cropped in front */
     int64_t cin, cout;
 };
 
 /* Adds K[tap] times the input cell's channels to the output cell's. */
-static void add_cell(const struct deconv *d, double *acc, const float *x, const float *w)
+static void add_cell(const struct deconv *d, double *acc, const real *x, const real *w)
 {
     for (int64_t f = 0; f < d->cout; f++) {
         double sum = 0;
@@ -33,9 +33,9 @@ static int64_t target(const struct deconv *d, const int64_t *p, const int64_t *t
     return index;
 }
 
-static void scatter_cell(const struct deconv *d, double *acc, const float *x, const int64_t *p)
+static void scatter_cell(const struct deconv *d, double *acc, const real *x, const int64_t *p)
 {
-    const float *w = d->w;
+    const real *w = d->w;
     int64_t tap[3];
     for (tap[0] = 0; tap[0] < d->k[0]; tap[0]++) {
         for (tap[1] = 0; tap[1] < d->k[1]; tap[1]++) {
@@ -48,7 +48,7 @@ static void scatter_cell(const struct deconv *d, double *acc, const float *x, co
     }
 }
 
-static void scatter_image(const struct deconv *d, double *acc, const float *x)
+static void scatter_image(const struct deconv *d, double *acc, const real *x)
 {
     int64_t p[3];
     for (p[0] = 0; p[0] < d->in[0]; p[0]++) {
@@ -77,7 +77,7 @@ int kp_ref_conv_transpose(const kp_node *n, const kp_tensor *in, int n_in, kp_te
 {
     struct deconv d = {
         .w = in[1].data, .cin = in[0].shape[in[0].ndim - 1], .cout = out->shape[out->ndim - 1]};
-    const float *bias = n_in > 2 ? in[2].data : NULL;
+    const real *bias = n_in > 2 ? in[2].data : NULL;
     set_window(&d, &n->attr.conv_transpose.window, &in[0], out);
     int64_t x_image = d.in[0] * d.in[1] * d.in[2] * d.cin;
     int64_t out_image = d.size[0] * d.size[1] * d.size[2] * d.cout;
@@ -85,12 +85,12 @@ int kp_ref_conv_transpose(const kp_node *n, const kp_tensor *in, int n_in, kp_te
     if (acc == NULL)
         return KP_ENOMEM;
     for (int64_t image = 0; image < in[0].shape[0]; image++) {
-        float *y = (float *)out->data + image * out_image;
+        real *y = (real *)out->data + image * out_image;
         memset(acc, 0, (size_t)out_image * sizeof *acc);
-        scatter_image(&d, acc, (const float *)in[0].data + image * x_image);
+        scatter_image(&d, acc, (const real *)in[0].data + image * x_image);
         for (int64_t i = 0; i < out_image; i++) {
             double v = bias != NULL ? acc[i] + (double)bias[i % d.cout] : acc[i];
-            y[i] = (float)kp_act_apply(&n->act, v);
+            y[i] = (real)kp_act_apply(&n->act, v);
         }
     }
     free(acc);

@@ -4,7 +4,7 @@
 enum { COLUMNS = 64 };
 
 /* One (m, k) times (k, n). */
-static void multiply(const float *a, const float *b, float *out, int64_t m, int64_t k, int64_t n)
+static void multiply(const real *a, const real *b, real *out, int64_t m, int64_t k, int64_t n)
 {
     for (int64_t row = 0; row < m; row++) {
         for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
@@ -12,7 +12,7 @@ static void multiply(const float *a, const float *b, float *out, int64_t m, int6
             int64_t width = n - c0 < COLUMNS ? n - c0 : COLUMNS;
             kp_ref_mac(acc, a + row * k, b + c0, k, n, width);
             for (int64_t i = 0; i < width; i++)
-                out[row * n + c0 + i] = (float)acc[i];
+                out[row * n + c0 + i] = (real)acc[i];
         }
     }
 }
@@ -44,9 +44,9 @@ int kp_ref_matmul(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
     for (int i = 0; i < lead; i++)
         count *= out->shape[i];
     for (int64_t i = 0; i < count; i++) {
-        multiply((const float *)in[0].data + a.index * m * k,
-                 (const float *)in[1].data + b.index * k * cols, (float *)out->data + i * m * cols,
-                 m, k, cols);
+        multiply((const real *)in[0].data + a.index * m * k,
+                 (const real *)in[1].data + b.index * k * cols, (real *)out->data + i * m * cols, m,
+                 k, cols);
         kp_walk_next(&a);
         kp_walk_next(&b);
     }

@@ -13,8 +13,8 @@ static void walk_groups(kp_walk *w, const kp_tensor *x, const int64_t *stride)
 static void softmax_into(const kp_node *n, const kp_tensor *x, kp_tensor *out,
                          const int64_t *stride, double *max, double *sum)
 {
-    const float *from = x->data;
-    float *to = out->data;
+    const real *from = x->data;
+    real *to = out->data;
     int64_t count = kp_tensor_count(x);
     kp_walk w;
     walk_groups(&w, x, stride);
@@ -28,7 +28,7 @@ static void softmax_into(const kp_node *n, const kp_tensor *x, kp_tensor *out,
     walk_groups(&w, x, stride);
     for (int64_t i = 0; i < count; i++, kp_walk_next(&w)) {
         double d = (double)from[i] - max[w.index];
-        to[i] = (float)(n->attr.softmax.log ? d - log(sum[w.index]) : exp(d) / sum[w.index]);
+        to[i] = (real)(n->attr.softmax.log ? d - log(sum[w.index]) : exp(d) / sum[w.index]);
     }
 }
 
@@ -51,7 +51,7 @@ int kp_ref_softmax(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *o
 static void moments(const kp_tensor *x, const int64_t *stride, int64_t groups, double *mean,
                     double *var)
 {
-    const float *from = x->data;
+    const real *from = x->data;
     int64_t count = kp_tensor_count(x);
     double size = groups > 0 ? (double)(count / groups) : 1;
     kp_walk w;
@@ -86,9 +86,9 @@ static void layernorm_into(const kp_node *n, const kp_tensor *in, int n_in, kp_t
                            const int64_t *stride, const double *mean, const double *var)
 {
     bool rms = n->attr.layernorm.rms_scaling;
-    const float *x = in[0].data, *gamma = n_in > 1 ? in[1].data : NULL;
-    const float *beta = n_in > 2 && !rms ? in[2].data : NULL;
-    float *y = out->data;
+    const real *x = in[0].data, *gamma = n_in > 1 ? in[1].data : NULL;
+    const real *beta = n_in > 2 && !rms ? in[2].data : NULL;
+    real *y = out->data;
     int64_t wstride[KP_MAX_DIMS], count = kp_tensor_count(&in[0]);
     kp_walk w, weight;
     walk_groups(&w, &in[0], stride);
@@ -101,7 +101,7 @@ static void layernorm_into(const kp_node *n, const kp_tensor *in, int n_in, kp_t
         double shift = rms ? 0 : -mean[w.index] * inv;
         if (beta != NULL)
             shift += (double)beta[weight.index];
-        y[i] = (float)((double)x[i] * inv + shift);
+        y[i] = (real)((double)x[i] * inv + shift);
         kp_walk_next(&w);
         kp_walk_next(&weight);
     }

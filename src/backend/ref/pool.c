@@ -18,7 +18,7 @@ static void clip_window(const struct pool *p, int i, int64_t o, int64_t *from, i
     *to = end < p->in[i] ? end : p->in[i];
 }
 
-static void gather(const struct pool *p, double *acc, const float *x)
+static void gather(const struct pool *p, double *acc, const real *x)
 {
     for (int64_t c = 0; c < p->channels; c++) {
         double v = x[c];
@@ -29,8 +29,8 @@ static void gather(const struct pool *p, double *acc, const float *x)
     }
 }
 
-static void pool_cell(const struct pool *p, double *acc, const float *image, const int64_t *o,
-                      float *y)
+static void pool_cell(const struct pool *p, double *acc, const real *image, const int64_t *o,
+                      real *y)
 {
     int64_t from[3], to[3];
     for (int i = 0; i < 3; i++)
@@ -47,10 +47,10 @@ static void pool_cell(const struct pool *p, double *acc, const float *image, con
     if (p->n->attr.pool.count_padding)
         count = p->k[0] * p->k[1] * p->k[2];
     for (int64_t c = 0; c < p->channels; c++)
-        y[c] = (float)(p->n->attr.pool.average ? acc[c] / (double)count : acc[c]);
+        y[c] = (real)(p->n->attr.pool.average ? acc[c] / (double)count : acc[c]);
 }
 
-static void pool_image(const struct pool *p, double *acc, const float *x, float *y)
+static void pool_image(const struct pool *p, double *acc, const real *x, real *y)
 {
     int64_t o[3];
     for (o[0] = 0; o[0] < p->size[0]; o[0]++) {
@@ -80,8 +80,8 @@ int kp_ref_pool(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
     int64_t x_image = p.in[0] * p.in[1] * p.in[2] * p.channels;
     int64_t y_image = p.size[0] * p.size[1] * p.size[2] * p.channels;
     for (int64_t i = 0; i < in[0].shape[0]; i++)
-        pool_image(&p, acc, (const float *)in[0].data + i * x_image,
-                   (float *)out->data + i * y_image);
+        pool_image(&p, acc, (const real *)in[0].data + i * x_image,
+                   (real *)out->data + i * y_image);
     free(acc);
     return 0;
 }

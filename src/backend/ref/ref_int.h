@@ -4,8 +4,26 @@
 
 #include "backend/backend.h"
 
-/* One operation. Inputs that are absent have data NULL. Those marked float32 in the table of run.c
- * get float32 arrays only. */
+/* Kernels over arrays of `real` are compiled twice: for float32, and by double.c for float64. */
+#ifdef KP_REF_DOUBLE
+typedef double real;
+#define kp_ref_conv           kp_ref_conv_f64
+#define kp_ref_conv_transpose kp_ref_conv_transpose_f64
+#define kp_ref_dense          kp_ref_dense_f64
+#define kp_ref_matmul         kp_ref_matmul_f64
+#define kp_ref_pool           kp_ref_pool_f64
+#define kp_ref_batchnorm      kp_ref_batchnorm_f64
+#define kp_ref_affine         kp_ref_affine_f64
+#define kp_ref_layernorm      kp_ref_layernorm_f64
+#define kp_ref_softmax        kp_ref_softmax_f64
+#define kp_ref_mac            kp_ref_mac_f64
+#define kp_ref_mac4           kp_ref_mac4_f64
+#else
+typedef float real;
+#endif
+
+/* One operation. Inputs that are absent have data NULL. Those over `real` get arrays of that type
+ * only. */
 typedef int (*kp_ref_fn)(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
 
 int kp_ref_conv(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out);
@@ -35,11 +53,11 @@ int kp_ref_kernel(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 
 /* Weights per output channel from its index: rows of (cin) times (cin, cout) added to rows of
  * (cout) in double, in the order of cin. wstride: elements between rows of w. */
-void kp_ref_mac(double *acc, const float *x, const float *w, int64_t cin, int64_t wstride,
+void kp_ref_mac(double *acc, const real *x, const real *w, int64_t cin, int64_t wstride,
                 int64_t cout);
 /* The same for four x at once; acc rows lie accstride apart. Each sum is that of kp_ref_mac. */
-void kp_ref_mac4(double *acc, int64_t accstride, const float *const x[4], const float *w,
-                 int64_t cin, int64_t wstride, int64_t cout);
+void kp_ref_mac4(double *acc, int64_t accstride, const real *const x[4], const real *w, int64_t cin,
+                 int64_t wstride, int64_t cout);
 
 /* v as a float of that type holds it. */
 double kp_ref_round(kp_dtype dtype, double v);

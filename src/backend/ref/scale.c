@@ -12,11 +12,11 @@ static void scale_channels(const kp_node *n, const kp_tensor *x, kp_tensor *out,
     int64_t channels = x->shape[axis], inner = 1, count = kp_tensor_count(x);
     for (int i = axis + 1; i < x->ndim; i++)
         inner *= x->shape[i];
-    const float *from = x->data;
-    float *to = out->data;
+    const real *from = x->data;
+    real *to = out->data;
     for (int64_t i = 0; i < count; i++) {
         int64_t c = i / inner % channels;
-        to[i] = (float)kp_act_apply(&n->act, (double)from[i] * scale[c] + shift[c]);
+        to[i] = (real)kp_act_apply(&n->act, (double)from[i] * scale[c] + shift[c]);
     }
 }
 
@@ -39,7 +39,7 @@ int kp_ref_affine(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *ou
 int kp_ref_batchnorm(const kp_node *n, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     int64_t channels = in[0].shape[n->attr.axis.axis];
-    const float *gamma = n_in > 3 ? in[3].data : NULL, *beta = n_in > 4 ? in[4].data : NULL;
+    const real *gamma = n_in > 3 ? in[3].data : NULL, *beta = n_in > 4 ? in[4].data : NULL;
     double *scale = kp_ref_scratch((size_t)channels * 2, sizeof *scale);
     if (scale == NULL)
         return KP_ENOMEM;

@@ -45,7 +45,7 @@ int kp_pass_batchnorm(kp_graph *g, int *n_changes)
     int n_nodes = g->n_nodes;
     for (int i = 0; i < n_nodes; i++) {
         kp_node *n = g->nodes[i];
-        if (n->op != KP_OP_BATCHNORM || !all_const(n))
+        if (n->op != KP_OP_BATCHNORM || n->output->dtype != KP_FLOAT32 || !all_const(n))
             continue;
         KP_TRY(to_affine(g, n));
         ++*n_changes;
