@@ -18,7 +18,7 @@ typedef struct named_act {
 static const named_act named[] = {
     {"relu", {KP_ACT_RELU, 0, INFINITY, 0}},
     {"relu6", {KP_ACT_RELU, 0, 6, 0}},
-    {"leaky_relu", {KP_ACT_RELU, 0.2f, INFINITY, 0}},
+    {"leaky_relu", {KP_ACT_RELU, 0.2, INFINITY, 0}},
     {"elu", {KP_ACT_ELU, 1, 0, 0}},
     {"celu", {KP_ACT_CELU, 1, 0, 0}},
     PLAIN("selu", KP_ACT_SELU),
@@ -29,7 +29,7 @@ static const named_act named[] = {
     PLAIN("hard_swish", KP_ACT_HARD_SILU),
     PLAIN("mish", KP_ACT_MISH),
     PLAIN("sigmoid", KP_ACT_SIGMOID),
-    {"hard_sigmoid", {KP_ACT_HARD_SIGMOID, 1.0f / 6, 0.5f, 0}},
+    {"hard_sigmoid", {KP_ACT_HARD_SIGMOID, 1.0 / 6, 0.5, 0}},
     PLAIN("log_sigmoid", KP_ACT_LOG_SIGMOID),
     PLAIN("tanh", KP_ACT_TANH),
     PLAIN("hard_tanh", KP_ACT_HARD_TANH),
@@ -116,7 +116,7 @@ static int by_name(kp_lw *w, const kp_layer *l, const char *name, kp_value *x, k
             continue;
         kp_act act = named[i].act;
         if (act.kind == KP_ACT_HARD_SIGMOID && w->major < 3)
-            act.a = 0.2f;
+            act.a = 0.2;
         return kp_lw_unary(w, act, x, out);
     }
     if (strcmp(name, "threshold") == 0)

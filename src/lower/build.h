@@ -51,12 +51,6 @@ typedef struct kp_lw {
     bool silent;         /* nothing is recorded: the layers' shapes are not Keras' own */
     int64_t fixed_batch; /* of the model that is lowered now */
     int depth;           /* of nested models */
-    int major;           /* of the Keras that wrote the file */
-    bool training;       /* inside a model that is called with training=True */
-    bool keras_shapes;   /* as in kp_lower_options */
-    bool silent;         /* nothing is recorded: the layers' shapes are not Keras' own */
-    int64_t fixed_batch; /* of the model that is lowered now */
-    int depth;           /* of nested models */
     kp_dtype real; /* what floats are computed in now: float32, or float64 where a policy says so */
     const char *name;            /* of the nodes that are added now: the layer's path */
     kp_lw_record *record;        /* of the layer that is lowered now */

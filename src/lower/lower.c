@@ -231,8 +231,7 @@ static int lower_root(kp_lw *w, const kp_layer *root, kp_lowered *out)
 
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
 {
-    kp_lw w = {.k = k, .mem = mem, .major = kp_keras_major(k), .out = out};
-    kp_lw w = {.k = k, .mem = mem, .real = KP_FLOAT32, .major = kp_keras_major(k)};
+    kp_lw w = {.k = k, .mem = mem, .real = KP_FLOAT32, .major = kp_keras_major(k), .out = out};
     if (opt)
         w.opt = *opt;
     *out = (kp_lowered){0};

@@ -41,9 +41,6 @@ static int check_layer(const kp_lw *w, const kp_layer *l)
                        "layer \"%s\" (%s): quantization \"%s\" is not supported; save "
                        "the model before quantize()",
                        l->path, l->class_name, l->policy.quantization);
-    if (!l->is_operation && l->policy.compute == KP_FLOAT64)
-        return refuse(l, "the dtype policy float64 is not supported: it would be computed in "
-                         "float32, less exactly than the file asks");
     return 0;
 }
 

@@ -56,11 +56,8 @@ INLINE VF v_relu(VF x, const kp_act *act)
 /* Keras: x >= threshold passes (within 0..b when there is a cap), below it a * (x - threshold). */
 INLINE VF v_relu_general(VF x, const kp_act *act)
 {
-    VF below = SET1(act->a) * (x - SET1(act->c));
-    VF above = act->b < INFINITY ? MAX(SET1(0.0f), MIN(SET1(act->b), x)) : x;
-    return SELECT_GT(SET1(act->c), x, below, above);
     VF below = SET1((float)act->a) * (x - SET1((float)act->c));
-    VF above = MIN(SET1((float)act->b), x);
+    VF above = act->b < INFINITY ? MAX(SET1(0.0f), MIN(SET1((float)act->b), x)) : x;
     return SELECT_GT(SET1((float)act->c), x, below, above);
 }
 

@@ -32,7 +32,7 @@ static double relu(const kp_act *act, double x)
 
 static double gelu_tanh(double x)
 {
-    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + (double)0.044715f * x * x * x)));
 }
 
 static double selu(double x)
@@ -180,7 +180,7 @@ double kp_act_apply(const kp_act *act, double x)
     case KP_ACT_SELU:
         return selu(x);
     case KP_ACT_GELU:
-        return 0.5 * x * erfc(-x / M_SQRT2);
+        return 0.5 * x * erfc(-x / (double)1.41421356237f); /* TensorFlow's constant */
     case KP_ACT_GELU_TANH:
         return gelu_tanh(x);
     case KP_ACT_SILU:
