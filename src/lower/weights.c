@@ -9,21 +9,6 @@ static kp_lw_weight *find_weight(const kp_lw *w, const char *sub, int index, boo
     return NULL;
 }
 
-/* The stored bytes if they are float32, else a converted copy. */
-static int as_float32(kp_lw *w, const kp_weight *weight, int64_t count,
-                      const void **out) static void count_weight(kp_lw *w, const kp_weight *weight,
-                                                                 int64_t count, bool trainable)
-{
-    kp_lowered_layer *info = &w->record->info;
-    size_t bytes = (size_t)count * kp_dtype_size(weight->dtype);
-    info->n_params += count;
-    info->param_bytes += bytes;
-    if (!trainable)
-        return;
-    info->n_trainable += count;
-    info->trainable_bytes += bytes;
-}
-
 /* The stored bytes if they are of w->real, else a converted copy. */
 static int as_real(kp_lw *w, const kp_weight *weight, int64_t count, const void **out)
 {
@@ -96,9 +81,7 @@ int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int
         shape = weight.shape;
         graph_ndim = weight.ndim;
     }
-    KP_TRY(kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, graph_ndim, data, out));
     KP_TRY(kp_graph_add_const(w->g, w->name, w->real, shape, graph_ndim, data, out));
-    count_weight(w, &weight, count, trainable);
     return keep_weight(w, index, *out,
                        &(kp_lowered_variable){w->record->layer, sub, name, trainable, weight});
 }
