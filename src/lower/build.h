@@ -129,13 +129,13 @@ int64_t kp_lw_fixed_batch(const kp_layer *l);
 /* KP_EMODEL when the call runs the layer as in training. */
 int kp_lw_check_training(const kp_lw *w, const kp_call *call);
 
-/* ---- outputs.c ---- */
-/* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */
-int kp_lw_set_outputs(kp_lw *w, const kp_layer *root, const kp_lw_result *made, kp_lowered *out);
-
 /* A call of a layer inside a wrapper, with one tensor and its mask (NULL: none), as if it stood in
  * a model. */
 int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_lw_result *out);
+
+/* ---- outputs.c ---- */
+/* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */
+int kp_lw_set_outputs(kp_lw *w, const kp_layer *root, const kp_lw_result *made, kp_lowered *out);
 
 /* ---- body.c: graphs within loops ---- */
 /* From here until kp_lw_body_end nodes go into the body of a new loop. */

@@ -18,18 +18,17 @@ static int do_rnn(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_rnn r;
     kp_rnn_result result;
-    kp_value *mask, *states[KP_CELL_STATES_MAX];
-    int n;
+    kp_rnn_call a;
     KP_TRY(kp_rnn_check_training(w, c, c->layer));
     KP_TRY(kp_rnn_read(w, c->layer, c->call->layer, "", &r));
     KP_TRY(check_rank(c, &r));
-    KP_TRY(kp_rnn_arguments(w, c, &mask, states, &n));
-    KP_TRY(check_states(c, n, kp_cell_states(&r.cell)));
-    KP_TRY(kp_rnn_run(w, &r, c->in[0], mask, n > 0 ? states : NULL, &result));
+    KP_TRY(kp_rnn_arguments(w, c, &a));
+    KP_TRY(check_states(c, a.n_states, kp_cell_states(&r.cell)));
+    KP_TRY(kp_rnn_run(w, &r, c->in[0], a.mask, a.n_states > 0 ? a.states : NULL, &result));
     KP_TRY(kp_lw_outputs(w, c, 1 + result.n_states, &out));
     out[0] = result.y;
     memcpy(out + 1, result.states, (size_t)result.n_states * sizeof *out);
-    c->res->masks[0] = r.sequences ? mask : NULL;
+    c->res->masks[0] = r.sequences ? a.mask_on : NULL;
     return 0;
 }
 
@@ -120,21 +119,21 @@ static int do_bidirectional(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_rnn forward, backward;
     kp_rnn_result there, back;
-    kp_value *mask, *states[KP_CELL_STATES_MAX];
-    int n, mine;
+    kp_rnn_call a;
     (void)out; /* several, by kp_lw_outputs */
     KP_TRY(kp_rnn_check_training(w, c, c->layer));
     KP_TRY(read_ways(w, c, &forward, &backward));
     KP_TRY(check_rank(c, &forward));
     KP_TRY(check_rank(c, &backward));
-    KP_TRY(kp_rnn_arguments(w, c, &mask, states, &n));
-    mine = kp_cell_states(&forward.cell);
-    KP_TRY(check_states(c, n, mine + kp_cell_states(&backward.cell)));
-    KP_TRY(kp_rnn_run(w, &forward, c->in[0], mask, n > 0 ? states : NULL, &there));
-    KP_TRY(kp_rnn_run(w, &backward, c->in[0], mask, n > 0 ? states + mine : NULL, &back));
+    KP_TRY(kp_rnn_arguments(w, c, &a));
+    int mine = kp_cell_states(&forward.cell);
+    kp_value **first = a.n_states > 0 ? a.states : NULL, **second = first ? first + mine : NULL;
+    KP_TRY(check_states(c, a.n_states, mine + kp_cell_states(&backward.cell)));
+    KP_TRY(kp_rnn_run(w, &forward, c->in[0], a.mask, first, &there));
+    KP_TRY(kp_rnn_run(w, &backward, c->in[0], a.mask, second, &back));
     if (backward.sequences)
         KP_TRY(flip_steps(w, &back.y));
-    return give(w, c, &there, &back, mask, forward.sequences);
+    return give(w, c, &there, &back, a.mask_on, forward.sequences);
 }
 
 #define RECURRENT 1, 0, KP_LW_SAME, KP_LW_MASK_OWN

@@ -75,10 +75,29 @@ static int use_mask(kp_lw *w, const kp_lw_call *c, kp_value **mask)
     return kp_lw_truth(w, m, mask);
 }
 
-int kp_rnn_arguments(kp_lw *w, const kp_lw_call *c, kp_value **mask, kp_value **states, int *n)
+/* Keras 3 takes the mask that came with the sequence only when that is the call's one tensor, but
+ * hands it on all the same; one that is given by position is used and not handed on. */
+static int choose_mask(kp_lw *w, const kp_lw_call *c, bool states, kp_rnn_call *out)
 {
-    const kp_arg *first = kp_lw_arg(c, 0, "sequences"), *m = kp_lw_arg(c, 2, "mask");
+    const kp_arg *given = kp_lw_arg(c, 2, "mask");
+    bool by_name = given && kp_lw_keyword(c->call, "mask") == given;
+    kp_value *came = c->in_mask[0];
+    out->mask = states && w->major >= 3 ? NULL : came;
+    if (given && given->kind == KP_ARG_REF)
+        KP_TRY(kp_lw_ref(c->env, given->ref, &out->mask));
+    bool same = by_name || out->mask == came;
+    if (out->mask)
+        KP_TRY(use_mask(w, c, &out->mask));
+    out->mask_on = same ? out->mask : came;
+    return 0;
+}
+
+int kp_rnn_arguments(kp_lw *w, const kp_lw_call *c, kp_rnn_call *out)
+{
+    const kp_arg *first = kp_lw_arg(c, 0, "sequences");
     const kp_arg *initial = kp_lw_arg(c, 1, "initial_state");
+    kp_value **states = out->states;
+    int *n = &out->n_states;
     *n = 0;
     for (int i = 1; first && first->kind == KP_ARG_LIST && i < first->n_items; i++)
         KP_TRY(add_states(c, &first->items[i], states, n));
@@ -86,10 +105,7 @@ int kp_rnn_arguments(kp_lw *w, const kp_lw_call *c, kp_value **mask, kp_value **
         KP_TRY(add_states(c, initial, states, n));
     for (int i = 0; i < *n; i++)
         KP_TRY(kp_lw_float(w, states[i], &states[i]));
-    *mask = c->in_mask[0];
-    if (m && m->kind == KP_ARG_REF)
-        KP_TRY(kp_lw_ref(c->env, m->ref, mask));
-    return *mask ? use_mask(w, c, mask) : 0;
+    return choose_mask(w, c, *n > 0, out);
 }
 
 int kp_rnn_check_training(const kp_lw *w, const kp_lw_call *c, const kp_layer *l)

@@ -35,6 +35,14 @@ typedef struct kp_rnn {
     bool sequences, state, backwards, zero_output, unroll;
 } kp_rnn;
 
+/* What it is called with beside the sequence. */
+typedef struct kp_rnn_call {
+    kp_value *mask;    /* (B, T) bool or NULL */
+    kp_value *mask_on; /* of the result, if that is a sequence */
+    kp_value *states[KP_CELL_STATES_MAX];
+    int n_states; /* 0: none are given */
+} kp_rnn_call;
+
 /* What it gives: y (all steps, or the last) and the states after the last step. */
 typedef struct kp_rnn_result {
     kp_value *y, *states[KP_CELL_STATES_MAX];
@@ -60,8 +68,8 @@ int kp_rnn_read(kp_lw *w, const kp_layer *layer, kp_layer *owner, const char *su
 /* mask: (B, T) bool or NULL. initial: kp_cell_states values, or NULL for zeros. */
 int kp_rnn_run(kp_lw *w, kp_rnn *r, kp_value *x, kp_value *mask, kp_value *const *initial,
                kp_rnn_result *out);
-/* The mask of a call and its initial states (0 or more), wherever the file has them. */
-int kp_rnn_arguments(kp_lw *w, const kp_lw_call *c, kp_value **mask, kp_value **states, int *n);
+/* The arguments of a call, wherever the file has them. */
+int kp_rnn_arguments(kp_lw *w, const kp_lw_call *c, kp_rnn_call *out);
 /* Stored randomness: dropout in a call with training=True. */
 int kp_rnn_check_training(const kp_lw *w, const kp_lw_call *c, const kp_layer *l);
 

@@ -11,6 +11,15 @@ def seed(rng):
     return int(rng.integers(1 << 30))
 
 
+def settle(model, rng):
+    """Weights of which no loop makes rounding errors grow from step to step."""
+    randomise(model, seed(rng))
+    for v in model.variables:
+        if v.path.endswith("recurrent_kernel"):
+            v.assign(rng.normal(0, 0.7 / np.sqrt(np.prod(v.shape[:-1])), v.shape))
+    return model
+
+
 def flag(rng):
     return bool(rng.integers(2))
 
@@ -117,8 +126,12 @@ def sequence(rng):
 def mask_of(rng, x, inputs, arrays):
     """A mask for x: none, an input of its own, or computed from x."""
     n, t = arrays[0].shape[:2]
-    if flag(rng):
+    kind = int(rng.integers(5))
+    if kind < 2:
         return None
+    if kind == 2:
+        arrays[0][rng.uniform(size=(n, t)) < 0.4] = 0
+        return keras.ops.any(keras.ops.not_equal(x, 0), axis=tuple(range(2, len(x.shape))))
     m = keras.Input((x.shape[1],), dtype=str(rng.choice(["bool", "int32"])))
     inputs.append(m)
     arrays.append((rng.integers(0, 3, (n, t)) > 0).astype(m.dtype))
@@ -156,7 +169,7 @@ def finish(rng, layer, x, array, state_shapes):
     mask = mask_of(rng, x, inputs, arrays)
     states = states_of(rng, state_shapes, inputs, arrays)
     y = call(rng, layer, x, states, mask)
-    model = randomise(keras.Model(inputs, keras.tree.flatten(y)), seed(rng))
+    model = settle(keras.Model(inputs, keras.tree.flatten(y)), rng)
     return model, arrays, Expect(formats=("keras", "h5"))
 
 
@@ -201,7 +214,7 @@ def stacked(rng):
     inputs, arrays = [x], [array]
     mask = mask_of(rng, x, inputs, arrays)
     y = layer(x, mask=mask)
-    return randomise(keras.Model(inputs, keras.tree.flatten(y)), seed(rng)), arrays, Expect(formats=("keras", "h5"))
+    return settle(keras.Model(inputs, keras.tree.flatten(y)), rng), arrays, Expect(formats=("keras", "h5"))
 
 
 @case("RNN")
@@ -278,3 +291,82 @@ def bidirectional(rng):
         layer, back = L.RNN(cell, **dict(around, go_backwards=False)), None
     layer = L.Bidirectional(layer, merge_mode=merge, backward_layer=back)
     return finish(rng, layer, x, array, shapes)
+
+
+# ---- whole models ----
+
+def start(rng):
+    """Sequences with the mask that a layer in front makes, or with none."""
+    t, n = int(rng.choice([2, 5, 8])), int(rng.choice([1, 4]))
+    kind = int(rng.integers(3))
+    if kind == 0:
+        x = keras.Input((steps(rng, t),), dtype="int32")
+        a = rng.integers(0, 7, (n, t)).astype("int32")
+        return x, L.Embedding(7, 5, mask_zero=True)(x), a
+    x = keras.Input((steps(rng, t), 3))
+    a = data((n, t, 3), seed(rng))
+    if kind == 1:
+        a[rng.uniform(size=(n, t)) < 0.4] = 0
+        return x, L.Masking()(x), a
+    return x, x, a
+
+
+def recurrent_layer(rng, units, **args):
+    kind = [L.SimpleRNN, L.GRU, L.LSTM][rng.integers(3)]
+    return kind(units, **args)
+
+
+def encoder_decoder(rng, x, y):
+    """The states of one layer begin another."""
+    kind, units = [L.GRU, L.LSTM][rng.integers(2)], int(rng.choice([3, 5]))
+    _, *states = kind(units, return_state=True)(y)
+    decoded = kind(units, return_sequences=True)(y, initial_state=states)
+    return L.TimeDistributed(L.Dense(4, activation="softmax"))(decoded)
+
+
+def stacked_layers(rng, x, y):
+    for _ in range(2):
+        layer = recurrent_layer(rng, 5, return_sequences=True)
+        y = L.Bidirectional(layer)(y) if flag(rng) else layer(y)
+        y = L.Dropout(0.2)(y) if flag(rng) else y
+    return recurrent_layer(rng, 3)(L.TimeDistributed(L.Dense(6))(y))
+
+
+def shared(rng, x, y):
+    """One layer, called twice, also inside a loop over a further axis."""
+    layer = recurrent_layer(rng, 5, return_sequences=True, go_backwards=flag(rng))
+    y = L.Dense(5)(y)
+    return L.Add()([layer(y), layer(layer(y))])
+
+
+def inside(rng, x, y):
+    """A nested model with a recurrent layer, called twice."""
+    i = keras.Input((None, 5))
+    z = L.Bidirectional(recurrent_layer(rng, 4, return_sequences=True), merge_mode="sum")(i)
+    inner = keras.Model(i, L.GRU(5, return_sequences=True)(z))
+    y = inner(L.Dense(5)(y))
+    return [inner(y), L.GlobalAveragePooling1D()(y)]
+
+
+def over_time(rng, x, y):
+    """Windows of the sequence, each through a recurrent model of its own, and a loop over them."""
+    i = keras.Input((3, 5))
+    inner = keras.Model(i, recurrent_layer(rng, 4)(L.Bidirectional(recurrent_layer(rng, 2, return_sequences=True))(i)))
+    y = L.RepeatVector(6)(L.LSTM(5)(y))
+    windows = L.Reshape((2, 3, 5))(y)
+    return recurrent_layer(rng, 3)(L.TimeDistributed(inner)(windows))
+
+
+def ways(rng, x, y):
+    """Bidirectional around what is itself put together."""
+    cells = [L.LSTMCell(3), L.GRUCell(4)]
+    y = L.Bidirectional(L.RNN(cells, return_sequences=True), merge_mode=str(rng.choice(["concat", "ave"])))(y)
+    maps = L.Reshape((-1, 4, 1))(L.Dense(4)(y))
+    return L.Bidirectional(L.ConvLSTM1D(2, 3, return_sequences=flag(rng)))(maps)
+
+
+@case("recurrent", "model")
+def models(rng):
+    x, y, a = start(rng)
+    build = [encoder_decoder, stacked_layers, shared, inside, over_time, ways][rng.integers(6)]
+    return settle(keras.Model(x, build(rng, x, y)), rng), [a], Expect(formats=("keras", "h5"))
