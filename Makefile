@@ -40,13 +40,14 @@ check-long: check asan tsan
 
 # Programs only: a library that Python opens would need the sanitizer in Python. Whole networks on
 # the plain reference take too long here.
-ASAN_PYTESTS = tests/cli tests/io tests/e2e tests/keras tests/parity/test_parity_layers.py
+ASAN_PYTESTS = tests/cli tests/io tests/e2e tests/keras tests/parity/test_parity_layers.py \
+  tests/parity/test_parity_cases.py
 
 asan: ## every test with AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(CMAKE) -S . -B $(BUILD)-asan -G $(GENERATOR) -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_C_FLAGS=-O1 -DKP_SANITIZE=address,undefined -DKP_TESTS=ON >/dev/null
 	@$(CMAKE) --build $(BUILD)-asan $(QUIET)
-	@$(NORANDOM) tools/run_checks.sh $(BUILD)-asan $(ASAN_PYTESTS)
+	@KP_CASE_SEEDS=1 $(NORANDOM) tools/run_checks.sh $(BUILD)-asan $(ASAN_PYTESTS)
 
 tsan: ## hub, ipc, runtime and the API stress with ThreadSanitizer
 	@$(CMAKE) -S . -B $(BUILD)-tsan -G $(GENERATOR) -DCMAKE_BUILD_TYPE=Debug \
@@ -69,7 +70,8 @@ coverage: all ## docs/coverage.md: every class with the number of random cases a
 	@cmake -S . -B $(BUILD) -G $(GENERATOR) -DKP_TESTS=ON >/dev/null && cmake --build $(BUILD) $(QUIET)
 	@rm -f $(BUILD)/cases.jsonl
 	-@KP_CASE_RESULTS=$(abspath $(BUILD))/cases.jsonl KP_BUILD_DIR=$(BUILD) TF_CPP_MIN_LOG_LEVEL=3 \
-	  $(PYTHON) -m pytest -q --disable-warnings -p no:cacheprovider tests/parity/test_parity_cases.py
+	  $(PYTHON) -m pytest -q --disable-warnings -p no:cacheprovider -n $(JOBS) \
+	  tests/parity/test_parity_cases.py tests/parity/test_parity_networks.py
 	@$(PYTHON) tools/coverage $(BUILD)/cases.jsonl
 
 fmt:

@@ -20,5 +20,22 @@ if [ ! -x "$python" ]; then
     exit 0
 fi
 cd "$top"
-KP_BUILD_DIR=$build TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES= PYTHONDONTWRITEBYTECODE=1 \
-    exec "$python" -m pytest -q --disable-warnings -p no:cacheprovider "$@"
+KP_BUILD_DIR=$build TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES= PYTHONDONTWRITEBYTECODE=1
+export KP_BUILD_DIR TF_CPP_MIN_LOG_LEVEL CUDA_VISIBLE_DEVICES PYTHONDONTWRITEBYTECODE
+run() {
+    "$python" -m pytest -q --disable-warnings -p no:cacheprovider "$@"
+}
+# Comparisons with Keras run side by side; what starts and kills processes has the machine alone.
+beside="" alone=""
+for path in "$@"; do
+    case $path in
+    tests) beside="tests/parity tests/keras tests/backend" alone="$alone tests --ignore=tests/parity \
+        --ignore=tests/keras --ignore=tests/backend" ;;
+    tests/parity* | tests/keras* | tests/backend*) beside="$beside $path" ;;
+    *) alone="$alone $path" ;;
+    esac
+done
+# shellcheck disable=SC2086
+[ -z "$alone" ] || run $alone
+# shellcheck disable=SC2086
+[ -z "$beside" ] || run -n "$(nproc)" $beside

@@ -5,18 +5,17 @@ are drawn (check-long takes the day). One process of model_run per case and back
 a file to which each case adds a line (tools/coverage makes the table of them).
 """
 
-import json
 import os
 import time
 import zlib
 
 import pytest
-from parity_kit import execute, keras, np, reference
+from parity_kit import execute, keras, note_case, np, reference
 
 from cases import REFUSED, Expect, load
 
 SEEDS = int(os.environ.get("KP_CASE_SEEDS", "6"))
-BASE = int(os.environ.get("KP_SEED", time.time() // 86400 if "KP_LONG" in os.environ else 0))
+BASE = int(os.environ.get("KP_SEED", time.time() // 86400 * 1000 if "KP_LONG" in os.environ else 0))
 REGISTRY = load()
 
 
@@ -34,12 +33,6 @@ def check(got, want, expect):
     assert (error <= limit).all(), f"off by {error.max():.3g}, {np.max(error / limit):.3g} of the limit"
     scale = expect.atol / expect.rtol + np.abs(np.where(np.isfinite(w), w, 0))
     return float(np.max(error / scale, initial=0))
-
-
-def note(kind, name, seed, worst):
-    if "KP_CASE_RESULTS" in os.environ:
-        with open(os.environ["KP_CASE_RESULTS"], "a") as f:
-            f.write(json.dumps([kind, name, BASE + seed, worst]) + "\n")
 
 
 def as_text(a):
@@ -69,7 +62,7 @@ def test_case(kind, name, seed, tmp_path):
         cpu = execute(path, inputs, tmp_path, "cpu")
         for r, c, w in zip(ref, cpu, want, strict=True):
             worst = max(worst, check(as_text(r), w, expect), check(as_text(c), w, expect))
-    note(kind, name, seed, worst)
+    note_case(kind, name, BASE + seed, worst)
     keras.backend.clear_session()
 
 
