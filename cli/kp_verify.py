@@ -36,6 +36,14 @@ def first_line(error):
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def telling_line(error):
+    """Keras puts the reason for a file that it does not load somewhere into a long text."""
+    for line in str(error).splitlines():
+        if "Could not locate" in line or "Exception encountered" in line or "Unknown" in line:
+            return line.strip().split(". ")[0]
+    return first_line(error)
+
+
 # ---- Keras ----
 
 def version_of_writer(path):
@@ -70,7 +78,7 @@ def read_model(keras, path, architecture):
 
 
 def load(path, architecture, imports):
-    reasons = []
+    reasons, own = [], False
     for name in candidates(path):
         try:
             keras = __import__(name)
@@ -86,12 +94,11 @@ def load(path, architecture, imports):
         try:
             return keras, read_model(keras, path, architecture)
         except Exception as error:
-            reasons.append(f"{name} {keras.__version__} cannot load the file: {first_line(error)}")
+            own = own or "register_keras_serializable" in str(error) or "Unknown layer" in str(error)
+            reasons.append(f"{name} {keras.__version__} cannot load the file: {telling_line(error)}")
     if not any("cannot load" in r for r in reasons):
         raise Failure(f"{sys.executable} has no Keras: name a Python that has it with --python "
                       f"PATH ({'; '.join(reasons)})")
-    own = any("custom" in r.lower() or "Could not locate class" in r or "Unknown layer" in r
-              for r in reasons)
     hint = " (--import MODULE runs the code of the model's own classes)" if own else ""
     raise Failure("; ".join(r for r in reasons if "cannot load" in r) + hint)
 
@@ -511,8 +518,8 @@ def main():
             print(f"kpredict: verify: {failure}", file=sys.stderr)
         return failure.status
     except ImportError as error:
-        print(f"kpredict: verify: {sys.executable} lacks what it needs: {first_line(error)}",
-              file=sys.stderr)
+        print(f"kpredict: verify: {sys.executable} lacks what it needs ({first_line(error)}): name "
+              "a Python that has Keras with --python PATH", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return 130

@@ -1,0 +1,18 @@
+"""Moves the bias of one layer in Keras, for tests: kpredict verify --import spoil."""
+
+import os
+
+import keras
+
+NAME, AMOUNT = os.environ["SPOIL"].split("=")
+before = keras.models.load_model
+
+
+def load_model(*args, **options):
+    model = before(*args, **options)
+    layer = next(m for m in model._flatten_layers() if m.name == NAME)
+    layer.bias.assign(layer.bias + float(AMOUNT))
+    return model
+
+
+keras.models.load_model = load_model
