@@ -7,10 +7,14 @@
  */
 #include "keras/private.h"
 
+#include <stdlib.h>
+
 /* The indexes that refer to a layer, in one kind of place. */
 struct range {
     int64_t min, max;
     int n;
+    int64_t *all; /* of layers that are called more than once */
+    int n_all;
 };
 
 struct resolving {
@@ -37,9 +41,49 @@ static int note_range(void *ctx, kp_arg *ref)
     return 0;
 }
 
+static int note_index(void *ctx, kp_arg *ref)
+{
+    struct resolving *s = ctx;
+    struct range *r = s->outside ? &s->outer[ref->ref.call] : &s->inner[ref->ref.call];
+    if (r->all != NULL)
+        r->all[r->n_all++] = ref->integer;
+    return 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted, each once. */
+static void make_unique(struct range *r)
+{
+    int n = 0;
+    if (r->all == NULL)
+        return;
+    qsort(r->all, (size_t)r->n_all, sizeof *r->all, by_size);
+    for (int i = 0; i < r->n_all; i++)
+        if (n == 0 || r->all[n - 1] != r->all[i])
+            r->all[n++] = r->all[i];
+    r->n_all = n;
+}
+
 static int calls_of(const struct resolving *s, int layer)
 {
     return s->first_call[layer + 1] - s->first_call[layer];
+}
+
+static int make_lists(struct resolving *s)
+{
+    for (int i = 0; i < s->m->n_layers; i++)
+        for (int outside = 0; outside < 2 && calls_of(s, i) > 1; outside++) {
+            struct range *r = outside == 1 ? &s->outer[i] : &s->inner[i];
+            r->all = kp_arena_array(s->k->mem, (size_t)r->n, sizeof *r->all);
+            if (r->all == NULL)
+                return KP_ENOMEM;
+        }
+    return 0;
 }
 
 /* Which index the file gives to a layer's first call. */
@@ -49,6 +93,20 @@ static int64_t base_of(const struct resolving *s, const kp_layer *l, const struc
         return 0;
     bool shifted = l->model != NULL && (s->k->major < 3 || (s->outside && !l->model->sequential));
     return r->max >= n || shifted ? 1 : 0;
+}
+
+/* The number of the call that the file calls `index`. 3.0 and 3.1 left gaps, of calls outside of
+ * the model: when all n calls are referred to, their order tells which is which. */
+static int64_t call_number(const struct resolving *s, const kp_layer *l, const struct range *r,
+                           int n, int64_t index)
+{
+    int64_t base = base_of(s, l, r, n);
+    if (r->max - base < n || r->n_all != n)
+        return index - base;
+    int64_t rank = 0;
+    while (rank < n && r->all[rank] != index)
+        rank++;
+    return rank;
 }
 
 /* ---- indexes that are lost ---- */
@@ -108,7 +166,7 @@ static int resolve(void *ctx, kp_arg *ref)
     if (is_lost(s, number))
         return give_out(s, ref);
     const struct range *r = s->outside ? &s->outer[number] : &s->inner[number];
-    int64_t node = n == 1 ? 0 : ref->integer - base_of(s, l, r, n);
+    int64_t node = n == 1 ? 0 : call_number(s, l, r, n, ref->integer);
     if (node < 0 || node >= n)
         return kp_fail(KP_EMODEL,
                        "model \"%s\": call %lld of layer \"%s\" is used, but it is called %d times",
@@ -149,6 +207,13 @@ int kp_refs_resolve(kp_keras *k, const kp_layer *owner, kp_layers *m, const int 
         return KP_ENOMEM;
     KP_TRY(each_inside(&s, note_range));
     KP_TRY(each_outside(&s, note_range));
+    KP_TRY(make_lists(&s));
+    KP_TRY(each_inside(&s, note_index));
+    KP_TRY(each_outside(&s, note_index));
+    for (int i = 0; i < m->n_layers; i++) {
+        make_unique(&s.inner[i]);
+        make_unique(&s.outer[i]);
+    }
     KP_TRY(each_outside(&s, resolve));
     return each_inside(&s, resolve);
 }

@@ -93,7 +93,8 @@ class Cases(object):
         a = self.input((6, 6, 3))
         x = base(a, training=False) if self.version >= (2, 3) else base(a)
         x = L.GlobalAveragePooling2D()(x)
-        return self.fill(self.model(a, L.Dense(2, activation="sigmoid")(x))), [self.data(3, 6, 6, 3)]
+        x = L.Dense(2, activation="sigmoid")(x)
+        return self.fill(self.model(a, x)), [self.data(3, 6, 6, 3)]
 
     def sequential(self):
         """The input shape on the first layer."""
@@ -101,7 +102,8 @@ class Cases(object):
         first = [self.input((9, 8, 2))] if self.version >= (3, 0) else []
         args = {} if first else {"input_shape": (9, 8, 2)}
         model = self.sequential_class(first + [
-            L.Conv2D(5, 3, dilation_rate=2, **args), L.LeakyReLU(0.2), L.ZeroPadding2D(((1, 0), (2, 1))),
+            L.Conv2D(5, 3, dilation_rate=2, **args), L.LeakyReLU(0.2),
+            L.ZeroPadding2D(((1, 0), (2, 1))),
             L.AveragePooling2D((2, 3)), L.PReLU(shared_axes=[1, 2]), L.Flatten(),
             L.Dense(7, activation="elu"), L.Dropout(0.5), L.Dense(3, activation="softmax")])
         return self.fill(model), [self.data(2, 9, 8, 2)]
@@ -199,6 +201,33 @@ class Cases(object):
         outputs = {"sum": L.Add(name="sum")([x, y]), "all": L.Concatenate(name="all")([x, y])}
         model = self.model({"z": z, "m": m}, outputs)
         return self.fill(model), [self.data(2, 5), self.data(2, 3)]
+
+    def outside(self):
+        """A shared layer and a nested model that are also called outside of the model."""
+        L = self.L
+        i = self.input((4,))
+        inner = self.model(i, L.Dense(3, name="in_it")(i), name="inner")
+        shared = L.Dense(4, name="shared")
+        a, b, other = self.input((4,), "a"), self.input((4,), "b"), self.input((4,), "other")
+        shared(other), inner(other)
+        x = shared(a)
+        shared(other)
+        y = inner(shared(b))
+        inner(other)
+        z = inner(x)
+        return (self.fill(self.model([a, b], L.Subtract()([z, L.Multiply()([y, y])]))),
+                [self.data(2, 4), self.data(2, 4)])
+
+    def wrapped(self):
+        """One layer object by itself and inside a wrapper, one inside two wrappers."""
+        L = self.L
+        a, b = self.input((5, 3), "a"), self.input((3,), "b")
+        dense, other = L.Dense(4, name="common"), L.Dense(4, name="deep")
+        x = L.TimeDistributed(dense, name="over_time")(a)
+        x = L.TimeDistributed(other)(x)
+        y = L.GlobalMaxPooling1D()(L.TimeDistributed(other)(x))
+        return (self.fill(self.model([a, b], L.Subtract()([y, dense(b)]))),
+                [self.data(2, 5, 3), self.data(2, 3)])
 
     def structures(self):
         """Inputs and outputs nested in each other."""

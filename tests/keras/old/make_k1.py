@@ -1,6 +1,6 @@
 """Writes the corpus files of Keras 1.2: python make_k1.py FOLDER [CASE...] (Python 2.7).
 
-KERAS_BACKEND is theano or tensorflow, "image_dim_ordering" in keras.json or KERAS_ORDER ("tf", "th").
+KERAS_BACKEND is theano or tensorflow, KERAS_ORDER "tf" (channels last) or "th".
 """
 
 import os

@@ -1,7 +1,8 @@
-"""Writes the corpus files of one multi-backend Keras 2 (2.0 to 2.3): python make_k2.py FOLDER [CASE...].
+"""Writes the corpus files of one multi-backend Keras 2 (2.0 to 2.3).
 
-KERAS_BACKEND is tensorflow (1.x) or theano; the latter's files bear its name: convolution kernels are
-stored turned by 180 degrees against TensorFlow's, and nothing but the attribute `backend` says so.
+python make_k2.py FOLDER [CASE...]. KERAS_BACKEND is tensorflow (1.x) or theano; the latter's files
+have "th" in their names: convolution kernels are stored turned by 180 degrees against TensorFlow's,
+and nothing but the attribute `backend` says so.
 """
 
 import os
@@ -11,7 +12,7 @@ import keras
 from cases import Cases, shrink, structure, write_expected
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
-         "masked", "states", "convlstm", "twins", "local"]
+         "masked", "states", "convlstm", "twins", "outside", "wrapped", "local"]
 
 
 class Cases2(Cases):

@@ -15,8 +15,8 @@ from cases import Cases, shrink, structure, write_expected
 from keras.src.saving import saving_lib
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
-         "masked", "states", "convlstm", "attention", "dicts", "twins", "structures", "constants", "normalised", "operators",
-         "mixed"]
+         "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
+         "structures", "constants", "normalised", "operators", "mixed"]
 
 
 class Cases3(Cases):
@@ -36,7 +36,8 @@ class Cases3(Cases):
         x = (x - y) / ops.sqrt(ops.add(ops.mean(ops.square(x - y), axis=-1, keepdims=True), 1e-3))
         x = 1.0 - ops.transpose(x, (0, 2, 1))
         x = ops.matmul(x, ops.reshape(x, (-1, 4, 6)))
-        return self.fill(self.model([a, b], L.Dense(3)(x))), [self.data(2, 4, 6), self.data(2, 4, 6)]
+        return (self.fill(self.model([a, b], L.Dense(3)(x))),
+                [self.data(2, 4, 6), self.data(2, 4, 6)])
 
     def mixed(self):
         """A policy for all layers but the last."""

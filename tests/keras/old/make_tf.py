@@ -1,7 +1,7 @@
-"""Writes the corpus files of one tf.keras (2.0 to 2.15) or tf_keras: python make_tf.py FOLDER [CASE...].
+"""Writes the corpus files of one tf.keras (2.0 to 2.15) or tf_keras.
 
-tf_keras is taken where it is installed, else tensorflow.keras. The expected numbers are those of the
-model that was saved, predicted by the Keras that saved it.
+python make_tf.py FOLDER [CASE...]. tf_keras is taken where it is installed, else tensorflow.keras.
+The expected numbers are those of the model that was saved, predicted by the Keras that saved it.
 """
 
 import os
@@ -19,8 +19,8 @@ except ImportError:
     kind, NAME = tf.keras, "tf"
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
-         "masked", "states", "convlstm", "attention", "dicts", "twins", "structures", "constants",
-         "normalised", "operators"]
+         "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
+         "structures", "constants", "normalised", "operators"]
 
 
 class CasesTF(Cases):
@@ -40,7 +40,8 @@ class CasesTF(Cases):
         x = (x - y) / tf.sqrt(tf.reduce_mean(tf.square(x - y), axis=-1, keepdims=True) + 1e-3)
         x = 1.0 - tf.transpose(x, [0, 2, 1])
         x = tf.matmul(x, tf.reshape(x, (-1, 4, 6)))
-        return self.fill(self.model([a, b], L.Dense(3)(x))), [self.data(2, 4, 6), self.data(2, 4, 6)]
+        return (self.fill(self.model([a, b], L.Dense(3)(x))),
+                [self.data(2, 4, 6), self.data(2, 4, 6)])
 
 
 def main(folder, names):
@@ -55,7 +56,7 @@ def main(folder, names):
         prefix = os.path.join(folder, "%s%s_%s" % (NAME, version.replace("-tf", ""), name))
         write_expected(prefix + ".npz", inputs, model.predict(structure(name, inputs), verbose=0))
         if archive:
-            model.save(prefix + ".keras")
+            model.save(prefix + ".keras", save_format="keras")  # 2.12's default is HDF5
             shrink(prefix + ".keras")
         if not archive or name in ("shared", "nested", "operators", "twins"):
             model.save(prefix + ".h5", save_format="h5")

@@ -21,6 +21,10 @@ RUN = pathlib.Path(os.environ.get("KP_BUILD_DIR", "build")).resolve() / "tests" 
 # What float16 layers compute differs by their rounding.
 LOOSE = {"mixed": 2e-3}
 
+# Keras 3.2 stored 0 for every call of a shared layer; where one of them is used twice, nobody can
+# know which (Keras takes the first each time): refused.
+LOST = {"k3.2.1_outside"}
+
 # Cases with layers or operations that may be refused as not supported; a wrong number never passes.
 NOT_YET = {"attention", "convlstm", "masked", "operators", "recurrent", "states", "text", "local",
            "mixed"}
@@ -57,6 +61,9 @@ def test_numbers_of_the_writer(tmp_path, expected, path, backend):
     r = subprocess.run([RUN, unpacked(path, tmp_path), "--backend", backend, *options, *inputs,
                         "-o", tmp_path / "out"], capture_output=True, text=True, timeout=120)
     case = expected.stem.split("_")[1]
+    if expected.stem in LOST:
+        assert r.returncode == 4 and "did not store which of the calls" in r.stderr
+        return
     if r.returncode == 4 and (case in NOT_YET and "is not supported" in r.stderr
                               or expected.name.startswith("k1.")):
         pytest.xfail(r.stderr)
