@@ -108,7 +108,7 @@ int kp_mat_qr(double *a, int64_t m, int64_t n, double *q)
             tail += a[r * n + k] * a[r * n + k];
         if (tail == 0) /* the column is as it should be, whatever its sign */
             continue;
-        double beta = first > 0 ? -sqrt(first * first + tail) : sqrt(first * first + tail);
+        double beta = first >= 0 ? -sqrt(first * first + tail) : sqrt(first * first + tail);
         tau[k] = (beta - first) / beta;
         vk[0] = 1;
         for (int64_t r = k + 1; r < m; r++)

@@ -1,5 +1,5 @@
-/* Eigenvalues and singular values by Jacobi's rotations: slow for large matrices, but accurate to
- * the last digits and short. */
+/* Singular values by Jacobi's rotations: slow for large matrices, but accurate to the last digits
+ * and short. */
 #include "ops/matrix.h"
 
 enum { SWEEPS_MAX = 60 };
@@ -23,15 +23,6 @@ static void rotate_columns(double *a, int64_t rows, int64_t n, int64_t i, int64_
     }
 }
 
-static void rotate_rows(double *a, int64_t n, int64_t i, int64_t j, double c, double s)
-{
-    for (int64_t k = 0; k < n; k++) {
-        double x = a[i * n + k], y = a[j * n + k];
-        a[i * n + k] = c * x - s * y;
-        a[j * n + k] = s * x + c * y;
-    }
-}
-
 static void swap_columns(double *a, int64_t rows, int64_t n, int64_t i, int64_t j)
 {
     for (int64_t k = 0; i != j && k < rows; k++) {
@@ -39,54 +30,6 @@ static void swap_columns(double *a, int64_t rows, int64_t n, int64_t i, int64_t 
         a[k * n + i] = a[k * n + j];
         a[k * n + j] = t;
     }
-}
-
-/* LAPACK reads one triangle of a symmetric matrix: the lower one. */
-static void mirror_lower(double *a, int64_t n)
-{
-    for (int64_t r = 0; r < n; r++)
-        for (int64_t c = 0; c < r; c++)
-            a[c * n + r] = a[r * n + c];
-}
-
-int kp_mat_eigh(double *a, int64_t n, double *values)
-{
-    double *v = kp_ops_scratch(n * n, sizeof *v);
-    if (v == NULL)
-        return KP_ENOMEM;
-    mirror_lower(a, n);
-    for (int64_t i = 0; i < n; i++)
-        v[i * n + i] = 1;
-    bool turned = true;
-    for (int sweep = 0; turned && sweep < SWEEPS_MAX; sweep++) {
-        turned = false;
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = i + 1; j < n; j++) {
-                double q = a[i * n + j], c, s;
-                if (!(fabs(q) > 1e-17 * (fabs(a[i * n + i]) + fabs(a[j * n + j]))))
-                    continue;
-                rotation(a[i * n + i], q, a[j * n + j], &c, &s);
-                rotate_columns(a, n, n, i, j, c, s);
-                rotate_rows(a, n, i, j, c, s);
-                rotate_columns(v, n, n, i, j, c, s);
-                turned = true;
-            }
-    }
-    for (int64_t i = 0; i < n; i++)
-        values[i] = a[i * n + i];
-    for (int64_t i = 0; i < n; i++) {
-        int64_t least = i;
-        for (int64_t j = i + 1; j < n; j++)
-            if (values[j] < values[least])
-                least = j;
-        double t = values[i];
-        values[i] = values[least];
-        values[least] = t;
-        swap_columns(v, n, n, i, least);
-    }
-    memcpy(a, v, (size_t)(n * n) * sizeof *a);
-    free(v);
-    return 0;
 }
 
 /* Turns the columns of w (m, n) until they are orthogonal; v (n, n) turns with them. */
