@@ -95,6 +95,32 @@ static void reflect(double *a, int64_t n, int64_t row, int64_t rows, int64_t fro
     }
 }
 
+double kp_mat_reflect(double *a, int64_t m, int64_t n, int64_t k, double *v)
+{
+    double first = a[k * n + k], tail = 0;
+    v[0] = 1;
+    for (int64_t r = k + 1; r < m; r++)
+        tail += a[r * n + k] * a[r * n + k];
+    if (tail == 0) /* the column is as it should be, whatever its sign */
+        return 0;
+    double beta = first >= 0 ? -sqrt(first * first + tail) : sqrt(first * first + tail);
+    double tau = (beta - first) / beta;
+    for (int64_t r = k + 1; r < m; r++)
+        v[r - k] = a[r * n + k] / (first - beta);
+    reflect(a, n, k, m - k, k, v, tau);
+    for (int64_t r = k + 1; r < m; r++)
+        a[r * n + k] = 0;
+    return tau;
+}
+
+void kp_mat_unreflect(const double *v, const double *tau, int64_t m, int64_t steps, double *q)
+{
+    for (int64_t i = 0; i < m * m; i++)
+        q[i] = i % (m + 1) == 0;
+    for (int64_t k = steps - 1; k >= 0; k--)
+        reflect(q, m, k, m - k, 0, v + k * m, tau[k]);
+}
+
 int kp_mat_qr(double *a, int64_t m, int64_t n, double *q)
 {
     int64_t steps = m < n ? m : n;
@@ -102,25 +128,9 @@ int kp_mat_qr(double *a, int64_t m, int64_t n, double *q)
     if (v == NULL)
         return KP_ENOMEM;
     double *tau = v + m * steps;
-    for (int64_t k = 0; k < steps; k++) {
-        double *vk = v + k * m, first = a[k * n + k], tail = 0;
-        for (int64_t r = k + 1; r < m; r++)
-            tail += a[r * n + k] * a[r * n + k];
-        if (tail == 0) /* the column is as it should be, whatever its sign */
-            continue;
-        double beta = first >= 0 ? -sqrt(first * first + tail) : sqrt(first * first + tail);
-        tau[k] = (beta - first) / beta;
-        vk[0] = 1;
-        for (int64_t r = k + 1; r < m; r++)
-            vk[r - k] = a[r * n + k] / (first - beta);
-        reflect(a, n, k, m - k, k, vk, tau[k]);
-        for (int64_t r = k + 1; r < m; r++)
-            a[r * n + k] = 0;
-    }
-    for (int64_t i = 0; i < m * m; i++)
-        q[i] = i % (m + 1) == 0;
-    for (int64_t k = steps - 1; k >= 0; k--)
-        reflect(q, m, k, m - k, 0, v + k * m, tau[k]);
+    for (int64_t k = 0; k < steps; k++)
+        tau[k] = kp_mat_reflect(a, m, n, k, v + k * m);
+    kp_mat_unreflect(v, tau, m, steps, q);
     free(v);
     return 0;
 }

@@ -17,6 +17,11 @@ bool kp_mat_cholesky(double *a, int64_t n);
 /* a (m, n) = Q R by Householder's reflections with LAPACK's signs: a becomes R, q (m, m) is made.
  */
 int kp_mat_qr(double *a, int64_t m, int64_t n, double *q);
+/* One step of it: the rows from k on of a (m, n) are reflected so that column k is R's. The vector
+ * (m - k numbers, the first is 1) goes into v; returns its factor. */
+double kp_mat_reflect(double *a, int64_t m, int64_t n, int64_t k, double *v);
+/* Q (m, m) of `steps` such vectors, each m apart, and their factors. */
+void kp_mat_unreflect(const double *v, const double *tau, int64_t m, int64_t steps, double *q);
 /* Eigenvalues of a symmetric matrix, ascending; a becomes the vectors, as columns. */
 int kp_mat_eigh(double *a, int64_t n, double *values);
 /* a (m, n) = U diag(s) V': s (min(m, n)) descending; u (m, m) and v (n, n) are full, as columns. */
