@@ -21,7 +21,8 @@ static int from_name(kp_keras *k, const kp_layer *l, const char *name, kp_policy
 {
     const char *from = strstr(name, "_from_");
     if (from != NULL) {
-        out->quantization = kp_arena_strndup(k->mem, name, (size_t)(from - name));
+        size_t kind = strcspn(name, "/"), whole = (size_t)(from - name);
+        out->quantization = kp_arena_strndup(k->mem, name, kind < whole ? kind : whole);
         if (out->quantization == NULL)
             return KP_ENOMEM;
         name = from + strlen("_from_");

@@ -1,6 +1,6 @@
 /* MultiHeadAttention and GroupQueryAttention: projections to heads, scores, their softmax, and the
  * way back. */
-#include "lower/build.h"
+#include "lower/quantize.h"
 
 typedef struct attention {
     const kp_lw_call *c;
@@ -104,15 +104,9 @@ static int project(kp_lw *w, const attention *a, const char *sub, int64_t heads,
                    kp_value *x, kp_value **out)
 {
     int64_t d;
-    kp_value *in[3] = {x};
     KP_TRY(kp_lw_known(x, x->ndim - 1, &d));
-    KP_TRY(kp_lw_weight_get(w, sub, 0, "kernel", 3, (int64_t[]){d, heads, dim}, 2,
-                            (int64_t[]){d, heads * dim}, true, &in[1]));
-    if (a->bias)
-        KP_TRY(kp_lw_weight_get(w, sub, 1, "bias", 2, (int64_t[]){heads, dim}, 1,
-                                (int64_t[]){heads * dim}, true, &in[2]));
-    kp_node n = {.op = KP_OP_DENSE};
-    KP_TRY(kp_lw_add(w, &n, in, a->bias ? 3 : 2, &x));
+    kp_lw_stored_kernel k = {sub, 3, 1, {d, heads, dim}, d, heads * dim, a->bias};
+    KP_TRY(kp_lw_project(w, a->c->layer, &k, x, &x));
     return kp_lw_reshape(w, x->ndim - 1, (int64_t[]){heads, dim}, 2, x, out);
 }
 
@@ -149,21 +143,17 @@ static int output_sizes(const kp_lw_call *c, const attention *a, int64_t *sizes,
 /* (..., heads, value_dim) to (..., output sizes). */
 static int project_back(kp_lw *w, const attention *a, kp_value *x, kp_value **out)
 {
-    int64_t sizes[KP_MAX_DIMS], stored[KP_MAX_DIMS + 2] = {a->heads, a->value_dim}, count;
-    int64_t features = a->heads * a->value_dim;
+    kp_lw_stored_kernel k = {"output_dense",          2, 2,      {a->heads, a->value_dim},
+                             a->heads * a->value_dim, 0, a->bias};
+    int64_t sizes[KP_MAX_DIMS];
     int n;
-    kp_value *in[3] = {0};
-    KP_TRY(output_sizes(a->c, a, sizes, &n, &count));
+    KP_TRY(output_sizes(a->c, a, sizes, &n, &k.columns));
     if (n + 2 > KP_MAX_DIMS)
         return kp_fail(KP_ELIMIT, "an output of %d axes", n);
-    memcpy(stored + 2, sizes, (size_t)n * sizeof *sizes);
-    KP_TRY(kp_lw_reshape(w, x->ndim - 2, &features, 1, x, &in[0]));
-    KP_TRY(kp_lw_weight_get(w, "output_dense", 0, "kernel", n + 2, stored, 2,
-                            (int64_t[]){features, count}, true, &in[1]));
-    if (a->bias)
-        KP_TRY(kp_lw_weight_get(w, "output_dense", 1, "bias", n, sizes, 1, &count, true, &in[2]));
-    kp_node node = {.op = KP_OP_DENSE};
-    KP_TRY(kp_lw_add(w, &node, in, a->bias ? 3 : 2, &x));
+    k.ndim = n + 2;
+    memcpy(k.shape + 2, sizes, (size_t)n * sizeof *sizes);
+    KP_TRY(kp_lw_reshape(w, x->ndim - 2, &k.rows, 1, x, &x));
+    KP_TRY(kp_lw_project(w, a->c->layer, &k, x, &x));
     return n == 1 ? (*out = x, 0) : kp_lw_reshape(w, x->ndim - 1, sizes, n, x, out);
 }
 

@@ -59,7 +59,7 @@ typedef struct kp_lw {
     size_t n_slots;
     int n_called;
     kp_lw_weight *oldest, *newest;
-    int n_added; /* nodes of all graphs */
+    int n_added;  /* nodes of all graphs */
     json_t *made; /* configurations made here, of operations that the file does not hold as such */
 } kp_lw;
 

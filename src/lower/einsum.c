@@ -1,7 +1,7 @@
 /* EinsumDense: one product of matrices between transpositions. The letters of the input fall into
  * free ones (only in the result too), shared ones (also in the kernel and the result) and
  * contracted ones (in the kernel, not in the result); the kernel brings the rest of the result. */
-#include "lower/build.h"
+#include "lower/quantize.h"
 
 /* Axes as letters; those that "..." stands for are numbered from 1. */
 typedef struct letters {
@@ -108,16 +108,72 @@ static int64_t size_of(const letters *s, const letters *have, const kp_value *x)
     return p;
 }
 
-static int get_kernel(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value **out)
+/* The size of a letter that only kernel and result have, as "output_shape" says. */
+static int added_size(const kp_lw_call *c, const einsum *e, char letter, int64_t *out)
 {
-    int64_t stored[KP_MAX_DIMS];
+    const json_t *sizes = json_object_get(c->layer->config, "output_shape");
+    int at = find(&e->out, letter), n = json_is_array(sizes) ? (int)json_array_size(sizes) : 1;
+    bool from_back = e->x.at[0] == 1; /* "..." stands in front */
+    int place = from_back ? n - (e->out.n - at) : at - 1;
+    const json_t *v = json_is_array(sizes) ? json_array_get(sizes, (size_t)place) : sizes;
+    *out = json_integer_value(v);
+    if (place >= 0 && json_is_integer(v) && *out >= 1 && *out <= INT32_MAX)
+        return 0;
+    return kp_fail(KP_EMODEL, "layer \"%s\": \"output_shape\" does not say the size of \"%c\"",
+                   c->layer->path, letter);
+}
+
+/* The sum runs over the kernel's letters that the result lacks. GPTQ and AWQ take the kernel for a
+ * matrix by where its largest size stands. */
+static void matrix_sizes(const einsum *e, bool by_largest, kp_lw_stored_kernel *k)
+{
+    int largest = 0;
+    k->rows = k->columns = 1;
+    for (int i = 1; i < k->ndim; i++)
+        largest = k->shape[i] > k->shape[largest] ? i : largest;
+    for (int i = 0; i < k->ndim; i++) {
+        bool row = by_largest ? i < (k->ndim == 3 && largest > 0 ? 2 : 1)
+                              : find(&e->out, e->kernel.at[i]) < 0;
+        *(row ? &k->rows : &k->columns) *= k->shape[i];
+    }
+}
+
+static int get_kernel(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_lw_quantized *out)
+{
+    kp_lw_stored_kernel k = {.sub = "", .ndim = e->kernel.n};
+    const char *mode = c->layer->policy.quantization;
     for (int i = 0; i < e->kernel.n; i++) {
         int at = find(&e->x, e->kernel.at[i]);
-        stored[i] = -1;
+        k.shape[i] = -1;
         if (at >= 0)
-            KP_TRY(kp_lw_known(c->in[0], at, &stored[i]));
+            KP_TRY(kp_lw_known(c->in[0], at, &k.shape[i]));
+        else if (mode)
+            KP_TRY(added_size(c, e, e->kernel.at[i], &k.shape[i]));
     }
-    return kp_lw_weight_get(w, "", 0, "kernel", e->kernel.n, stored, 0, NULL, true, out);
+    *out = (kp_lw_quantized){.bias_index = 1};
+    if (!mode)
+        return kp_lw_weight_get(w, "", 0, "kernel", k.ndim, k.shape, 0, NULL, true, &out->kernel);
+    k.bias = !kp_lw_is_null(c->layer, "bias_axes");
+    matrix_sizes(e, strcmp(mode, "gptq") == 0 || strcmp(mode, "awq") == 0, &k);
+    return kp_lw_quantized_kernel(w, c->layer, mode, &k, out);
+}
+
+/* y, whose axes are `order`, over what its rows of inputs were scaled by. */
+static int divide_rows(kp_lw *w, const einsum *e, const letters *order, kp_value *y, kp_value *rows,
+                       kp_value **out)
+{
+    letters want = {0};
+    int64_t ones[KP_MAX_DIMS];
+    for (int i = 0; i < order->n; i++)
+        if (find(&e->x, order->at[i]) >= 0)
+            push(&want, order->at[i]);
+    int kept = want.n;
+    append(&want, &e->contracted);
+    for (int i = 0; i < e->added.n; i++)
+        ones[i] = 1;
+    KP_TRY(arrange(w, &e->x, &want, rows, &rows));
+    KP_TRY(kp_lw_reshape(w, kept, ones, e->added.n, rows, &rows));
+    return kp_lw_binary(w, KP_BIN_DIV, y, rows, out);
 }
 
 /* Without shared letters: a Dense over the contracted ones. *order: the axes of *out. */
@@ -175,7 +231,8 @@ static int as_matmul(kp_lw *w, const einsum *e, kp_value *x, kp_value *kernel, l
 }
 
 /* The bias spans the result's axes from the first of its letters on, with 1 for other letters. */
-static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value *y, kp_value **out)
+static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, const kp_lw_quantized *q,
+                    kp_value *y, kp_value **out)
 {
     const char *axes;
     int64_t shape[KP_MAX_DIMS];
@@ -195,7 +252,8 @@ static int add_bias(kp_lw *w, const kp_lw_call *c, const einsum *e, kp_value *y,
     }
     if (n == 0)
         return 0;
-    KP_TRY(kp_lw_weight_get(w, "", 1, "bias", n, shape, 0, NULL, true, &bias));
+    KP_TRY(kp_lw_weight_get(w, "", q->bias_index, "bias", n, shape, 0, NULL, true, &bias));
+    KP_TRY(kp_lw_quantized_bias(w, q, bias, &bias));
     return kp_lw_binary(w, KP_BIN_ADD, y, bias, out);
 }
 
@@ -213,7 +271,9 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     const char *equation;
     einsum e = {0};
     letters order;
-    kp_value *x, *kernel, *y;
+    kp_value *x, *y, *rows;
+    kp_lw_quantized q;
+    kp_axes summed = {0};
     KP_TRY(kp_cfg_str(c->layer, "equation", "", &equation));
     if (!read_equation(equation, c->in[0]->ndim, &e) || !classify(&e))
         return kp_fail(KP_EMODEL,
@@ -221,10 +281,18 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
                        "axes",
                        c->layer->path, c->layer->class_name, equation, c->in[0]->ndim);
     KP_TRY(kp_lw_float(w, c->in[0], &x));
-    KP_TRY(get_kernel(w, c, &e, &kernel));
-    KP_TRY((e.shared.n > 0 ? as_matmul : as_dense)(w, &e, x, kernel, &order, &y));
+    KP_TRY(get_kernel(w, c, &e, &q));
+    for (int i = 0; i < e.x.n; i++)
+        if (find(&e.contracted, e.x.at[i]) >= 0)
+            summed.axis[summed.n++] = i;
+    KP_TRY(kp_lw_quantized_input(w, &q, &summed, x, &x, &rows));
+    KP_TRY((e.shared.n > 0 ? as_matmul : as_dense)(w, &e, x, q.kernel, &order, &y));
+    if (rows)
+        KP_TRY(divide_rows(w, &e, &order, y, rows, &y));
     KP_TRY(arrange(w, &order, &e.out, y, &y));
-    KP_TRY(add_bias(w, c, &e, y, &y));
+    if (q.scale)
+        KP_TRY(kp_lw_binary(w, KP_BIN_DIV, y, q.scale, &y));
+    KP_TRY(add_bias(w, c, &e, &q, y, &y));
     KP_TRY(kp_lw_activation(w, c->layer, "activation", y, out));
     open_sizes(w, c->layer, *out);
     return 0;

@@ -36,11 +36,6 @@ static int check_layer(const kp_lw *w, const kp_layer *l)
         return refuse(l, "a custom class needs its Python code, which is never run; write it as a "
                          "plug-in in C (include/kpredict/layer.h, --plugin), or replace it by "
                          "Keras' own layers and save the model again");
-    if (l->policy.quantization)
-        return kp_fail(KP_EMODEL,
-                       "layer \"%s\" (%s): quantization \"%s\" is not supported; save "
-                       "the model before quantize()",
-                       l->path, l->class_name, l->policy.quantization);
     return 0;
 }
 
