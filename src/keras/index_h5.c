@@ -125,5 +125,5 @@ int kp_legacy_open(kp_keras *k)
     json_t *by_name = json_object();
     int status = by_name != NULL ? assign(k, by_name) : kp_fail(KP_ENOMEM, "out of memory");
     json_decref(by_name);
-    return status;
+    return status == 0 ? kp_old_padding(k) : status;
 }

@@ -244,3 +244,26 @@ int kp_old_turn(kp_keras *k, const kp_layer *l, const char *name, kp_weight *w)
         return 0;
     return turn(k, w);
 }
+
+/* Theano centres a kernel by half its size, whatever the stride; TensorFlow puts what is left over
+ * to the end. */
+static int note_half(void *ctx, kp_layer *l)
+{
+    static const char *const classes[] = {"Conv1D", "Conv2D", "Conv3D", "SeparableConv2D",
+                                          "DepthwiseConv2D"};
+    const kp_keras *k = ctx;
+    bool known = false;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        known = known || strcmp(l->class_name, classes[i]) == 0;
+    if (!known || strcmp(kp_json_str(l->config, "padding", ""), "same") != 0 ||
+        !on_theano(k, ((const kp_store *)l->store)->slots))
+        return 0;
+    return json_object_set_new((json_t *)(uintptr_t)l->config, "padding", json_string("half")) == 0
+               ? 0
+               : kp_fail(KP_ENOMEM, "out of memory");
+}
+
+int kp_old_padding(kp_keras *k)
+{
+    return k->major < 3 ? kp_layer_walk(k->root, note_half, k) : 0;
+}

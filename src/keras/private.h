@@ -17,7 +17,7 @@
 
 enum {
     KP_MODEL_DEPTH = 32,       /* models and wrappers inside each other */
-    KP_TEXT_LIMIT = 64 << 20, /* bytes of config.json or model_config */
+    KP_TEXT_LIMIT = 64 << 20,  /* bytes of config.json or model_config */
     KP_TREE_LIMIT = 768 << 20, /* bytes that layers, calls and indexes may take */
 };
 
@@ -87,8 +87,8 @@ typedef struct kp_shard {
 struct kp_keras {
     kp_arena *mem;
     const char *dim_ordering; /* Keras 1: what the file's first layer with one says, or NULL */
-    char *label;             /* the path as given, for messages */
-    kp_map map, weights_map; /* weights_map: only of an unpacked archive */
+    char *label;              /* the path as given, for messages */
+    kp_map map, weights_map;  /* weights_map: only of an unpacked archive */
     kp_zip *zip;
     json_t *config; /* the top object; layers point into it */
     json_t *made;   /* objects made here that layers point to */
@@ -156,12 +156,15 @@ int kp_tree_layer(kp_keras *k, json_t *object, kp_layer *parent, const char *nam
 int kp_old_modernise(kp_keras *k, json_t *object);
 /* The first dim_ordering within, NULL if there is none. */
 const char *kp_old_dim_ordering(const json_t *v, int depth);
-/* old_weights.c: a variable of a file of Keras 1 in today's form. KP_ENOTFOUND: the file is none, or
- * has no such name. */
+/* old_weights.c: a variable of a file of Keras 1 in today's form. KP_ENOTFOUND: the file is none,
+ * or has no such name. */
 int kp_old_weight(kp_keras *k, const kp_layer *l, const char *sub, const char *name,
                   kp_weight *out);
 /* Turns the kernel of a convolution of Keras 2 that was trained on Theano; else does nothing. */
 int kp_old_turn(kp_keras *k, const kp_layer *l, const char *name, kp_weight *w);
+/* Convolutions written on Theano that say padding "same" get "half", which is what they did there.
+ */
+int kp_old_padding(kp_keras *k);
 
 /* policy.c */
 int kp_policy_parse(kp_keras *k, const kp_layer *l, const json_t *dtype, kp_policy *out);
@@ -180,8 +183,8 @@ int kp_calls_sort(kp_keras *k, const kp_layer *owner, kp_layers *m);
 typedef int (*kp_ref_fn)(void *ctx, kp_arg *ref);
 int kp_arg_refs(kp_arg *a, kp_ref_fn fn, void *ctx);
 
-/* keras.c: the values at a place; out->where stays. KP_EMODEL: no numbers, or not as many as its shape
- * says. */
+/* keras.c: the values at a place; out->where stays. KP_EMODEL: no numbers, or not as many as its
+ * shape says. */
 int kp_place_read(const kp_place *p, kp_weight *out);
 
 /* twins.c: fills in kp_store.twin of all layers. */

@@ -17,6 +17,7 @@ static int positive(const kp_layer *l, const char *key, const int64_t *v, int n)
     return 0;
 }
 
+/* "half" is what keras/ says for the "same" of files written on Theano. */
 static int read_padding(const kp_layer *l, kp_window *win)
 {
     const char *padding;
@@ -25,6 +26,13 @@ static int read_padding(const kp_layer *l, kp_window *win)
         win->padding = KP_PAD_VALID;
     } else if (strcmp(padding, "same") == 0) {
         win->padding = KP_PAD_SAME;
+    } else if (strcmp(padding, "half") == 0) {
+        win->padding = KP_PAD_EXPLICIT;
+        for (int i = 0; i < win->n_spatial; i++) {
+            int64_t size = (win->size[i] - 1) * win->dilation[i] + 1;
+            win->pad_before[i] = size / 2;
+            win->pad_after[i] = (size - 1) / 2;
+        }
     } else if (strcmp(padding, "causal") == 0 && win->n_spatial == 1) {
         win->padding = KP_PAD_EXPLICIT;
         win->pad_before[0] = (win->size[0] - 1) * win->dilation[0];

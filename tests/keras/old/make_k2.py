@@ -30,7 +30,8 @@ def main(folder, names):
     backend = keras.backend.backend()
     version = keras.__version__ + ("th" if backend == "theano" else "")
     for name in names or NAMES:
-        keras.backend.clear_session()
+        if backend == "tensorflow":
+            keras.backend.clear_session()
         cases = Cases2(keras, keras.__version__)
         model, inputs = getattr(cases, name)()
         prefix = os.path.join(folder, "k%s_%s" % (version, name))
