@@ -119,7 +119,32 @@ static int do_sparse(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_linear(w, -1, 0, p, out);
 }
 
+static int do_ctc_loss(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    static const char *const names[4] = {"target", "output", "target_length", "output_length"};
+    kp_ctc_params *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *in[4];
+    if (!p)
+        return KP_ENOMEM;
+    KP_TRY(kp_cfg_int(c->layer, "mask_index", 0, &p->blank));
+    for (int i = 0; i < 4; i++)
+        KP_TRY(operand(w, c, i, names[i], &in[i]));
+    return kp_lw_kernel(w, &kp_kernel_ctc_loss, p, in, 4, out);
+}
+
+static int do_ctc_decode(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    (void)w;
+    (void)out;
+    return kp_fail(KP_EMODEL,
+                   "layer \"%s\" (CTCDecode): its result has paths in front of the batch, which is "
+                   "not supported; end the model at its input and decode the result",
+                   c->layer->path);
+}
+
 const kp_lw_entry kp_lw_nn_loss_operations[] = {
+    {"CTCDecode", do_ctc_decode, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"CTCLoss", do_ctc_loss, 0, 1, 4, KP_LW_SAME, KP_LW_MASK_DROP},
     {"BinaryCrossentropy", do_binary, BINARY, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"CategoricalCrossentropy", do_categorical, CATEGORICAL, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"SparseCategoricalCrossentropy", do_sparse, SPARSE, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},

@@ -17,6 +17,7 @@
 
 #include "ops/arrange.h"
 #include "ops/band.h"
+#include "ops/ctc.h"
 #include "ops/encode.h"
 #include "ops/fft.h"
 #include "ops/hash.h"

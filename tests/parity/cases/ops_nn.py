@@ -2,7 +2,7 @@
 
 from parity_kit import data, keras, np
 
-from . import Expect, case
+from . import Expect, case, refused
 from .kit import flag, pick, seed
 
 ops = keras.ops
@@ -378,3 +378,47 @@ def sparse_categorical_crossentropy(rng):
     t = keras.Input(lead, dtype="int32")
     target = rng.integers(0, shape[-1], (3, *lead)).astype("int32")
     return keras.Model([t, x], ops.sparse_categorical_crossentropy(t, y, from_logits=logits)), [target, z]
+
+
+@case("CTCLoss", "op")
+def ctc_loss(rng):
+    labels, classes = number(rng, 1, 4), number(rng, 3, 7)
+    steps = 2 * labels + 1 + number(rng, 0, 4)  # room for the worst: equal labels
+    blank = pick(rng, 0, classes - 1)
+    xs = [keras.Input((labels,), dtype="int32"), keras.Input((steps, classes)), keras.Input((), dtype="int32"),
+          keras.Input((), dtype="int32")]
+    target = rng.integers(0 if blank else 1, classes - (blank > 0), (3, labels)).astype("int32")
+    arrays = [target, draw(rng, (steps, classes)), rng.integers(0, labels + 1, 3).astype("int32"),
+              rng.integers(2 * labels + 1, steps + 1, 3).astype("int32")]
+    return keras.Model(xs, ops.ctc_loss(*xs, mask_index=blank)), arrays, Expect(rtol=2e-4, atol=5e-5)
+
+
+# ---- what has no meaning a row
+
+MIXED = "its result mixes the rows of a batch, which are predicted apart from each other"
+
+
+def refuse(name, reason, make):
+    @refused(name, reason, "op")
+    def one(path, rng):
+        make().save(path)
+
+
+def model_of(fn, *shapes, dtypes=("float32",) * 4):
+    xs = [keras.Input(s, dtype=d) for s, d in zip(shapes, dtypes)]
+    y = fn(*xs)
+    return keras.Model(xs, list(y) if isinstance(y, (list, tuple)) else y)
+
+
+refuse("PSNR", MIXED, lambda: model_of(lambda a, b: ops.psnr(a, b, 1.0), (3,), (3,)))
+for _name, _fn in (("SegmentSum", ops.segment_sum), ("SegmentMax", ops.segment_max)):
+    refuse(_name, MIXED, lambda fn=_fn: model_of(lambda a, b: fn(a, b, num_segments=2), (3,), (),
+                                                 dtypes=("float32", "int32")))
+refuse("ScatterUpdate", MIXED, lambda: model_of(lambda a: ops.scatter_update(
+    a, np.array([[0, 1]]), np.array([1.0], "float32")), (3,)))
+refuse("CTCDecode", "the paths stand in front of the batch", lambda: model_of(
+    lambda a, b: ops.ctc_decode(a, b)[1], (4, 3), (), dtypes=("float32", "int32")))
+refuse("Polar", "complex tensors", lambda: model_of(lambda a, b: ops.polar(a, b), (3,), (3,)))
+refuse("Eig", "complex tensors", lambda: model_of(lambda a: keras.ops.linalg.eig(a), (3, 3)))
+refuse("ElasticTransform", "random at inference too", lambda: model_of(
+    lambda a: keras.ops.image.elastic_transform(a), (5, 5, 3)))

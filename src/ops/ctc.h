@@ -1,0 +1,14 @@
+/* Connectionist temporal classification. Part of ops.h. */
+#ifndef KP_OPS_CTC_H
+#define KP_OPS_CTC_H
+
+#include "graph/graph.h"
+
+/* labels (N, L), logits (N, T, classes), number of labels (N), number of steps (N): minus the
+ * logarithm of the labels' probability over all alignments, (N) float32. */
+extern const kp_kernel_def kp_kernel_ctc_loss;
+typedef struct kp_ctc_params {
+    int64_t blank; /* its class; below 0: from the back */
+} kp_ctc_params;
+
+#endif
