@@ -47,7 +47,7 @@ static int do_clahe(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return first ? kp_lw_to_first(w, *out, out) : 0;
 }
 
-/* ---- boxes ---- */
+/* ---- images alone or with boxes, labels and masks ---- */
 
 /* Along axis 1 the first `most` elements, or -1 behind those there are. */
 static int limit(kp_lw *w, int64_t most, kp_value *x, kp_value **out)
@@ -67,51 +67,65 @@ static int limit(kp_lw *w, int64_t most, kp_value *x, kp_value **out)
     return have == most ? 0 : kp_lw_add(w, &n, &x, 1, out);
 }
 
+/* What becomes of each tensor of a call: a float, and of boxes only so many (below 0: all). */
+typedef struct parts {
+    int64_t most;
+    kp_value **values;
+    int n;
+} parts;
+
 /* Of a dictionary the values by ascending key, as Keras counts its outputs. */
-static int boxes(kp_lw *w, const kp_lw_call *c, const kp_arg *a, bool inside, int64_t most,
-                 kp_value **out, int *n)
+static int each_part(kp_lw *w, const kp_lw_call *c, const kp_arg *a, bool boxes, parts *p)
 {
     if (a->kind == KP_ARG_REF) {
-        KP_TRY(kp_lw_ref(c->env, a->ref, &out[*n]));
-        if (inside)
-            KP_TRY(limit(w, most, out[*n], &out[*n]));
-        (*n)++;
-        return 0;
+        kp_value **v = &p->values[p->n++];
+        KP_TRY(kp_lw_ref(c->env, a->ref, v));
+        KP_TRY(kp_lw_float(w, *v, v));
+        return boxes && p->most >= 0 ? limit(w, p->most, *v, v) : 0;
     }
     if (a->kind != KP_ARG_DICT)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the input is not a dictionary of tensors",
                        c->layer->path, c->layer->class_name);
-    const char *last = "";
+    const char *last = NULL;
     for (int done = 0; done < a->n_items; done++) {
         int next = -1;
         for (int i = 0; i < a->n_items; i++)
-            if ((done == 0 || strcmp(a->keys[i], last) > 0) &&
+            if ((!last || strcmp(a->keys[i], last) > 0) &&
                 (next < 0 || strcmp(a->keys[i], a->keys[next]) < 0))
                 next = i;
         if (next < 0)
             break;
         last = a->keys[next];
-        KP_TRY(boxes(w, c, &a->items[next], inside || strcmp(last, "bounding_boxes") == 0, most,
-                     out, n));
+        bool inside = boxes || strcmp(last, "bounding_boxes") == 0;
+        KP_TRY(each_part(w, c, &a->items[next], inside, p));
     }
     return 0;
+}
+
+static int do_parts(kp_lw *w, const kp_lw_call *c, int64_t most, kp_value **out)
+{
+    parts p = {.most = most};
+    if (c->call->args.n_items > 0 && c->call->args.items[0].kind == KP_ARG_DICT) {
+        KP_TRY(kp_lw_outputs(w, c, c->n_in, &p.values));
+        return each_part(w, c, &c->call->args.items[0], false, &p);
+    }
+    return kp_lw_float(w, c->in[0], out); /* images alone */
 }
 
 static int do_max_boxes(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int64_t most;
-    int n = 0;
-    kp_value **values;
-    (void)out;
-    if (c->call->args.n_items < 1)
-        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the input is missing", c->layer->path,
-                       c->layer->class_name);
     KP_TRY(kp_cfg_int(c->layer, "max_number", 0, &most));
     if (most < 0 || most > INT32_MAX)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): %lld boxes", c->layer->path,
                        c->layer->class_name, (long long)most);
-    KP_TRY(kp_lw_outputs(w, c, c->n_in, &values));
-    return boxes(w, c, &c->call->args.items[0], false, most, values, &n);
+    return do_parts(w, c, most, out);
+}
+
+/* At inference nothing but a cast. */
+static int do_nothing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    return do_parts(w, c, -1, out);
 }
 
 /* ---- pipelines ---- */
@@ -162,5 +176,30 @@ const kp_lw_entry kp_lw_image_layers[] = {
     {"ContrastLimitedAdaptiveHistogramEqualization", do_clahe, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"MaxNumBoundingBoxes", do_max_boxes, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
     {"Pipeline", do_pipeline, 0, KP_LW_ONE, KP_LW_MASK_DROP},
+    {"AugMix", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"CutMix", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"Equalization", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"MixUp", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandAugment", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomBrightness", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomColorDegeneration", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomColorJitter", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomContrast", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomElasticTransform", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomErasing", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomFlip", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomGaussianBlur", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomGrayscale", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomHue", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomInvert", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomPerspective", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomPosterization", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomRotation", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomSaturation", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomSharpness", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomShear", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomTranslation", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"RandomZoom", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
+    {"Solarization", do_nothing, 0, 1, 0, KP_LW_TRAINS_BEFORE_3, KP_LW_MASK_DROP},
     {0},
 };

@@ -224,9 +224,8 @@ static int do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_node n = {.op = KP_OP_RESIZE,
                  .attr.resize = {.kind = KP_RESIZE_BILINEAR, .crop_to_aspect_ratio = true}};
     sscanf(kp_keras_version(w->k), "%d.%d", &major, &minor);
-    *out = c->in[0];
     if (major > 3 || (major == 3 && minor >= 6))
-        return 0;
+        return kp_lw_float(w, c->in[0], out);
     KP_TRY(read_target(c->layer, &n.attr.resize.height, &n.attr.resize.width));
     return resize(w, c, &n, out);
 }

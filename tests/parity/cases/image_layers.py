@@ -86,9 +86,13 @@ RANDOM = {
 
 
 def nothing(name, make):
+    """Bytes become floats, as predict() casts them."""
     @case(name)
     def drawn(rng):
-        return one(make(rng), pixels(rng, c=3))
+        x = pixels(rng, c=3)
+        if flag(rng):
+            return one(make(rng), x)
+        return one(make(rng), x.astype("uint8"), Expect(outputs=[x.astype("uint8").astype("float32")]))
 
 
 for _name, _make in RANDOM.items():
@@ -102,3 +106,13 @@ def pipeline(rng):
               L.CenterCrop(3, 3), L.RandomContrast(0.3), L.ReLU()]
     chosen = [stages[i] for i in sorted(rng.permutation(len(stages))[:number(rng, 1, 5)])]
     return one(L.Pipeline(chosen), pixels(rng, c=3))
+
+
+@case("MaxNumBoundingBoxes")
+def max_boxes(rng):
+    n = number(rng, 1, 7)
+    shapes = {"boxes": (n, 4), "labels": (n,), "images": (5, 4, 3)}
+    v = {k: keras.Input(s, name=k) for k, s in shapes.items()}
+    y = L.MaxNumBoundingBoxes(number(rng, 1, 7), bounding_box_format="xyxy")(
+        {"images": v["images"], "bounding_boxes": {"boxes": v["boxes"], "labels": v["labels"]}})
+    return keras.Model(v, y), [data((3, *shapes[k]), seed(rng)) for k in sorted(shapes)]
