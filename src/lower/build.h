@@ -358,6 +358,7 @@ extern const kp_lw_entry kp_lw_image_layers[];
 extern const kp_lw_entry kp_lw_merge_layers[];
 extern const kp_lw_entry kp_lw_norm_layers[];
 extern const kp_lw_entry kp_lw_tf_layers[];
+extern const kp_lw_entry kp_lw_tf_node_layers[];
 extern const kp_lw_entry kp_lw_pool_layers[];
 extern const kp_lw_entry kp_lw_preprocessing_layers[];
 extern const kp_lw_entry kp_lw_recurrent_layers[];

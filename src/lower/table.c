@@ -24,6 +24,7 @@ static const kp_lw_entry *const layers[] = {
     kp_lw_reshape_layers,
     kp_lw_scale_layers,
     kp_lw_tf_layers,
+    kp_lw_tf_node_layers,
     kp_lw_wrapper_layers,
 };
 

@@ -32,5 +32,12 @@ int kp_tf_operation(kp_lw *w, const kp_lw_call *c, const char *op, json_t *confi
 /* The value of a constant argument as JSON (a new reference), NULL when it depends on a tensor
  * whose numbers are not known. */
 json_t *kp_tf_json(const kp_lw_call *c, const kp_arg *a);
+/* The sizes of the first input as a constant of int32, -1 where a size is open. */
+int kp_tf_shape(kp_lw *w, const kp_lw_call *c, kp_value **out);
+/* A list of integers as such a constant. */
+int kp_tf_sizes(kp_lw *w, const json_t *sizes, kp_value **out);
+/* The first argument's elements, or sizes, at the key. */
+int kp_tf_slice(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value **out);
+int kp_tf_matmul(kp_lw *w, const kp_lw_call *c, bool turn_a, bool turn_b, kp_value **out);
 
 #endif

@@ -268,13 +268,24 @@ static int add_sizes(kp_lw *w, const int32_t *sizes, const int64_t *shape, int n
     return kp_graph_add_const(w->g, w->name, KP_INT32, shape, ndim, copy, out);
 }
 
-static int do_shape(kp_lw *w, const kp_lw_call *c, kp_value **out)
+int kp_tf_shape(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int32_t sizes[KP_MAX_DIMS];
     const kp_value *x = c->in[0];
     for (int i = 0; i < x->ndim; i++)
         sizes[i] = x->shape[i] < 0 ? -1 : (int32_t)x->shape[i];
     return add_sizes(w, sizes, &(int64_t){x->ndim}, 1, (size_t)x->ndim, out);
+}
+
+int kp_tf_sizes(kp_lw *w, const json_t *sizes, kp_value **out)
+{
+    int32_t list[KP_MAX_DIMS];
+    int64_t n = (int64_t)json_array_size(sizes);
+    if (n > KP_MAX_DIMS)
+        return kp_fail(KP_ELIMIT, "a shape of %lld sizes", (long long)n);
+    for (int64_t i = 0; i < n; i++)
+        list[i] = (int32_t)json_integer_value(json_array_get(sizes, (size_t)i));
+    return add_sizes(w, list, &n, 1, (size_t)n, out);
 }
 
 /* An element or a range of a list of sizes. */
@@ -304,14 +315,10 @@ static int pick_size(kp_lw *w, const kp_value *list, const kp_arg *key, bool *do
 
 /* ---- layers ---- */
 
-static int do_slicing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+int kp_tf_slice(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value **out)
 {
-    const kp_arg *key = kp_lw_keyword(c->call, "slice_spec");
     kp_value *x = c->in[0];
     bool done = false;
-    if (!key || c->call->args.n_items != 1)
-        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): only slices with known ends are supported",
-                       c->layer->path, c->layer->class_name);
     if (key->kind == KP_ARG_LIST && key->n_items == 1)
         key = &key->items[0];
     if (x->producer->op == KP_OP_CONST && x->dtype == KP_INT32 && x->ndim == 1 &&
@@ -323,9 +330,19 @@ static int do_slicing(kp_lw *w, const kp_lw_call *c, kp_value **out)
     list.items = kp_arena_array(w->mem, 2, sizeof *list.items);
     if (!list.items)
         return KP_ENOMEM;
-    list.items[0] = c->call->args.items[0];
+    const kp_arg *first = &c->call->args.items[0];
+    list.items[0] = first->kind == KP_ARG_LIST ? first->items[0] : *first;
     list.items[1] = *key;
     return kp_tf_operation(w, c, "GetItem", json_object(), &list, out);
+}
+
+static int do_slicing(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    const kp_arg *key = kp_lw_keyword(c->call, "slice_spec");
+    if (!key || c->call->args.n_items != 1)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): only slices with known ends are supported",
+                       c->layer->path, c->layer->class_name);
+    return kp_tf_slice(w, c, key, out);
 }
 
 /* ---- functions of several operations ---- */
@@ -356,16 +373,22 @@ static int turn(kp_lw *w, bool really, kp_value *x, kp_value **out)
     return kp_lw_transpose(w, perm, x, out);
 }
 
-static int do_matmul(kp_lw *w, const kp_lw_call *c, kp_value **out)
+int kp_tf_matmul(kp_lw *w, const kp_lw_call *c, bool turn_a, bool turn_b, kp_value **out)
 {
     kp_node n = {.op = KP_OP_MATMUL};
     kp_value *in[2];
     if (c->n_in != 2)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): a product with a constant is not supported",
                        c->layer->path, c->layer->class_name);
-    KP_TRY(turn(w, is_set(c, "transpose_a") || is_set(c, "adjoint_a"), c->in[0], &in[0]));
-    KP_TRY(turn(w, is_set(c, "transpose_b") || is_set(c, "adjoint_b"), c->in[1], &in[1]));
+    KP_TRY(turn(w, turn_a, c->in[0], &in[0]));
+    KP_TRY(turn(w, turn_b, c->in[1], &in[1]));
     return kp_lw_add(w, &n, in, 2, out);
+}
+
+static int do_matmul(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    return kp_tf_matmul(w, c, is_set(c, "transpose_a") || is_set(c, "adjoint_a"),
+                        is_set(c, "transpose_b") || is_set(c, "adjoint_b"), out);
 }
 
 static int do_squared_difference(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -401,8 +424,8 @@ static const struct {
 } composed[] = {
     {"math.argmax", do_argmax},
     {"math.argmin", do_argmin},
-    {"shape", do_shape},
-    {"compat.v1.shape", do_shape},
+    {"shape", kp_tf_shape},
+    {"compat.v1.shape", kp_tf_shape},
     {"math.add_n", do_add_n},
     {"linalg.matmul", do_matmul},
     {"__operators__.matmul", do_matmul},
