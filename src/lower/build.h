@@ -196,6 +196,9 @@ int kp_lw_json_array(kp_lw *w, const json_t *v, const char *dtype, kp_value **ou
 
 /* An operation's stored array or number config[key], as that type. */
 int kp_lw_config_array(kp_lw *w, const kp_layer *l, const char *key, kp_dtype type, kp_value **out);
+/* Up to max (at most KP_LW_INTS_MAX) integers of at most 32 bits in config[key], nested or not. */
+enum { KP_LW_INTS_MAX = 1024 };
+int kp_lw_ints(const kp_layer *l, const char *key, int max, int64_t *out, int *n);
 int kp_lw_scalar(kp_lw *w, kp_dtype type, double v, kp_value **out);
 /* v in an array of x's shape. */
 int kp_lw_filled(kp_lw *w, kp_dtype type, double v, kp_value *x, kp_value **out);
@@ -216,6 +219,8 @@ int kp_lw_reduce_axes(const kp_lw_call *c, const kp_value *x, kp_axes *out);
 int kp_lw_reduce(kp_lw *w, kp_reduce_kind kind, const kp_axes *axes, bool keepdims, kp_value *x,
                  kp_value **out);
 
+/* NaN becomes the number, an infinity the type's largest; integers stay. */
+int kp_lw_nan_to_num(kp_lw *w, double nan, kp_value *x, kp_value **out);
 /* Sums and products of short integers are made in 32 bits. */
 kp_dtype kp_lw_sum_type(kp_dtype t);
 
@@ -234,6 +239,11 @@ int kp_lw_get_item(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value *x
 /* The axes `from` moved to the places `to`, all n at once; the others keep their order. */
 int kp_lw_moved(kp_lw *w, const kp_lw_call *c, const int64_t *from, const int64_t *to, int n,
                 kp_value *x, kp_value **out);
+/* config[key] as up to KP_MAX_DIMS integers, null being -1. */
+int kp_lw_sizes(const kp_layer *l, const char *key, int64_t *out, int *n);
+/* n tensors of one type along an axis; refused along the batch. */
+int kp_lw_concat(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value *const *x, int n_x,
+                 kp_value **out);
 /* The error of what cannot be done row by row: "it <what>, but rows are predicted apart". */
 int kp_lw_rows_refused(const kp_lw_call *c, const char *what);
 
@@ -378,11 +388,15 @@ extern const kp_lw_entry kp_lw_nn_loss_operations[];
 extern const kp_lw_entry kp_lw_nn_norm_operations[];
 extern const kp_lw_entry kp_lw_nn_window_operations[];
 extern const kp_lw_entry kp_lw_pool_operations[];
+extern const kp_lw_entry kp_lw_axes_operations[];
 extern const kp_lw_entry kp_lw_index_operations[];
+extern const kp_lw_entry kp_lw_repeat_operations[];
 extern const kp_lw_entry kp_lw_join_operations[];
-extern const kp_lw_entry kp_lw_ops_operations[];
 extern const kp_lw_entry kp_lw_shape_operations[];
 extern const kp_lw_entry kp_lw_pairs_operations[];
+extern const kp_lw_entry kp_lw_product_operations[];
+extern const kp_lw_entry kp_lw_order_operations[];
+extern const kp_lw_entry kp_lw_create_operations[];
 extern const kp_lw_entry kp_lw_reduce_operations[];
 extern const kp_lw_entry kp_lw_single_operations[];
 

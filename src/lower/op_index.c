@@ -55,10 +55,10 @@ static int one_place(kp_lw *w, const kp_lw_call *c, int axis, int64_t i, kp_valu
 {
     if (x->shape[axis] == KP_DIM_BATCH)
         return kp_lw_rows_refused(c, "picks rows of the batch");
-    if (x->shape[axis] >= 0 && (i < -x->shape[axis] || i >= x->shape[axis]))
+    int64_t size = x->shape[axis] >= 0 ? x->shape[axis] : INT32_MAX;
+    if (i < -size || i >= size)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): place %lld does not exist among %lld",
-                       c->layer->path, c->layer->class_name, (long long)i,
-                       (long long)x->shape[axis]);
+                       c->layer->path, c->layer->class_name, (long long)i, (long long)size);
     KP_TRY(kp_lw_slice(w, axis, i, i == -1 ? INT64_MAX : i + 1, 1, x, &x));
     return kp_lw_drop_axis(w, axis, x, out);
 }

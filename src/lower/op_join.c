@@ -1,4 +1,4 @@
-/* keras.ops that join, split, repeat and choose between tensors. */
+/* keras.ops that join, split and choose between tensors. */
 #include "lower/build.h"
 
 /* ---- lists of tensors ---- */
@@ -30,15 +30,16 @@ static int list_of(kp_lw *w, const kp_lw_call *c, const kp_arg *a, list *out)
     return 0;
 }
 
-static int concat(kp_lw *w, const kp_lw_call *c, int64_t axis, const list *l, kp_value **out)
+int kp_lw_concat(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value *const *x, int n_x,
+                 kp_value **out)
 {
     kp_node n = {.op = KP_OP_CONCAT};
-    KP_TRY(kp_lw_axis(c->layer, axis, l->at[0]->ndim, &n.attr.axis.axis));
-    for (int i = 0; i < l->n; i++)
-        if (n.attr.axis.axis == 0 && l->at[i]->ndim > 0 && l->at[i]->shape[0] == KP_DIM_BATCH)
+    KP_TRY(kp_lw_axis(c->layer, axis, x[0]->ndim, &n.attr.axis.axis));
+    for (int i = 0; i < n_x; i++)
+        if (n.attr.axis.axis == 0 && x[i]->ndim > 0 && x[i]->shape[0] == KP_DIM_BATCH)
             return kp_lw_rows_refused(c, "adds rows to the batch");
-    *out = l->at[0];
-    return l->n == 1 ? 0 : kp_lw_add(w, &n, l->at, l->n, out);
+    *out = x[0];
+    return n_x == 1 ? 0 : kp_lw_add(w, &n, x, n_x, out);
 }
 
 static int do_concatenate(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -47,7 +48,7 @@ static int do_concatenate(kp_lw *w, const kp_lw_call *c, kp_value **out)
     int64_t axis;
     KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
     KP_TRY(list_of(w, c, kp_lw_arg(c, 0, "xs"), &l));
-    return concat(w, c, axis, &l, out);
+    return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
 static int do_append(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -59,7 +60,7 @@ static int do_append(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return kp_lw_rows_refused(c, "puts all rows of the batch into one vector");
     KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
     KP_TRY(kp_lw_two(w, c, false, &both[0], &both[1]));
-    return concat(w, c, axis, &l, out);
+    return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
 static int do_stack(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -76,7 +77,7 @@ static int do_stack(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return kp_lw_rows_refused(c, "puts an axis before the batch");
     for (int i = 0; i < l.n; i++)
         KP_TRY(kp_lw_add_axis(w, axis, l.at[i], &l.at[i]));
-    return concat(w, c, axis, &l, out);
+    return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
 /* variant: the axis; a tensor of fewer axes gets it at its end. */
@@ -93,7 +94,7 @@ static int do_stack_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
         if (l.at[i]->ndim == 2)
             KP_TRY(kp_lw_add_axis(w, 2, l.at[i], &l.at[i]));
     }
-    return concat(w, c, axis, &l, out);
+    return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
 /* ---- splitting ---- */
@@ -128,14 +129,14 @@ static int equal_cuts(kp_lw *w, const kp_lw_call *c, int64_t n, int64_t size, cu
 static int read_cuts(kp_lw *w, const kp_lw_call *c, int64_t size, cuts *out)
 {
     const json_t *v = json_object_get(c->layer->config, "indices_or_sections");
-    double numbers[256];
+    int64_t numbers[256];
     int n;
     if (json_is_integer(v))
         return equal_cuts(w, c, json_integer_value(v), size, out);
-    KP_TRY(kp_lw_numbers(c->layer, "indices_or_sections", 256, numbers, &n));
+    KP_TRY(kp_lw_ints(c->layer, "indices_or_sections", 256, numbers, &n));
     KP_TRY(cuts_new(w, c, n + 1, out));
     for (int i = 0; i < n; i++) {
-        out->at[i + 1] = (int64_t)numbers[i];
+        out->at[i + 1] = numbers[i];
         if (out->at[i + 1] < out->at[i] || out->at[i + 1] > size)
             return kp_fail(KP_EMODEL, "layer \"%s\": a piece ends at %lld of %lld", c->layer->path,
                            (long long)out->at[i + 1], (long long)size);
@@ -173,133 +174,6 @@ static int do_split_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)out;
     return split(w, c, c->variant == 1 && c->in[0]->ndim == 1 ? 0 : c->variant);
-}
-
-/* ---- repeating ---- */
-
-static int do_tile(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    double times[KP_MAX_DIMS];
-    kp_value *x = c->in[0];
-    int n;
-    KP_TRY(kp_lw_numbers(c->layer, "repeats", KP_MAX_DIMS, times, &n));
-    if (n > x->ndim)
-        return kp_lw_rows_refused(c, "puts an axis before the batch");
-    for (int i = 0; i < n; i++) {
-        int axis = x->ndim - n + i, copies = (int)times[i];
-        if (copies < 1 || copies > KP_NODE_INPUTS_MAX)
-            return kp_fail(KP_EMODEL, "layer \"%s\": %g copies", c->layer->path, times[i]);
-        list l = {kp_arena_array(w->mem, (size_t)copies, sizeof(kp_value *)), copies};
-        if (!l.at)
-            return KP_ENOMEM;
-        for (int k = 0; k < copies; k++)
-            l.at[k] = x;
-        if (copies > 1)
-            KP_TRY(concat(w, c, axis, &l, &x));
-    }
-    *out = x;
-    return 0;
-}
-
-/* Places by how often each is repeated, as a constant. */
-static int repeated_places(kp_lw *w, const double *times, int n, kp_value **out)
-{
-    int64_t total = 0, at = 0;
-    for (int i = 0; i < n; i++)
-        total += times[i] > 0 ? (int64_t)times[i] : 0;
-    if (total < 1 || total > INT32_MAX)
-        return kp_fail(KP_EMODEL, "%lld repeated elements", (long long)total);
-    int32_t *data = kp_graph_alloc(w->g, (size_t)total * sizeof *data);
-    if (!data)
-        return KP_ENOMEM;
-    for (int i = 0; i < n; i++)
-        for (int64_t k = 0; k < (int64_t)times[i]; k++)
-            data[at++] = i;
-    return kp_graph_add_const(w->g, w->name, KP_INT32, &total, 1, data, out);
-}
-
-static int do_repeat(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    enum { MOST = 4096 };
-    double *times = kp_arena_array(w->mem, MOST, sizeof *times);
-    kp_node node = {.op = KP_OP_REPEAT};
-    kp_value *x = c->in[0], *places;
-    int64_t number = 0, size;
-    int n, axis = 0;
-    if (!times)
-        return KP_ENOMEM;
-    if (kp_lw_is_null(c->layer, "axis"))
-        KP_TRY(kp_lw_flat(w, c, x, &x));
-    else
-        KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
-    KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
-    if (x->shape[axis] == KP_DIM_BATCH)
-        return kp_lw_rows_refused(c, "repeats rows of the batch");
-    KP_TRY(kp_lw_numbers(c->layer, "repeats", MOST, times, &n));
-    if (n == 1) {
-        for (int i = 0; i < x->ndim; i++)
-            node.attr.repeat.times[i] = i == axis ? (int64_t)times[0] : 1;
-        return kp_lw_add(w, &node, &x, 1, out);
-    }
-    KP_TRY(kp_lw_known(x, axis, &size));
-    if (size != n)
-        return kp_fail(KP_EMODEL, "layer \"%s\": %d numbers of repeats for %lld elements",
-                       c->layer->path, n, (long long)size);
-    KP_TRY(repeated_places(w, times, n, &places));
-    return kp_lw_gather(w, axis, 0, x, places, out);
-}
-
-/* ---- padding ---- */
-
-static int pad_amounts(const kp_lw_call *c, int ndim, int64_t *before, int64_t *after)
-{
-    double v[2 * KP_MAX_DIMS];
-    int n;
-    KP_TRY(kp_lw_numbers(c->layer, "pad_width", 2 * KP_MAX_DIMS, v, &n));
-    if (n != 2 * ndim)
-        return kp_fail(KP_EMODEL, "layer \"%s\": %d amounts for both sides of %d axes",
-                       c->layer->path, n, ndim);
-    for (int i = 0; i < ndim; i++) {
-        before[i] = (int64_t)v[2 * i];
-        after[i] = (int64_t)v[2 * i + 1];
-    }
-    return 0;
-}
-
-static int pad_constant(kp_lw *w, const kp_lw_call *c, kp_node *n, kp_value **out)
-{
-    const kp_arg *a = kp_lw_arg(c, 1, "constant_values");
-    if (a && a->kind != KP_ARG_NONE && !kp_lw_arg_number(a, &n->attr.pad.value))
-        return kp_fail(KP_EMODEL, "layer \"%s\": \"constant_values\" is not a number",
-                       c->layer->path);
-    return kp_lw_add(w, n, c->in, 1, out);
-}
-
-static int do_pad(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    kp_value *x = c->in[0];
-    kp_node n = {.op = KP_OP_PAD};
-    kp_arrange how = {0};
-    const char *mode;
-    KP_TRY(kp_cfg_str(c->layer, "mode", "constant", &mode));
-    KP_TRY(pad_amounts(c, x->ndim, n.attr.pad.before, n.attr.pad.after));
-    if (x->ndim > 0 && x->shape[0] == KP_DIM_BATCH &&
-        (n.attr.pad.before[0] != 0 || n.attr.pad.after[0] != 0))
-        return kp_lw_rows_refused(c, "adds rows to the batch");
-    if (strcmp(mode, "constant") == 0)
-        return pad_constant(w, c, &n, out);
-    kp_arrange_kind kind = strcmp(mode, "reflect") == 0     ? KP_ARRANGE_REFLECT
-                           : strcmp(mode, "symmetric") == 0 ? KP_ARRANGE_SYMMETRIC
-                                                            : KP_ARRANGE_KEEP;
-    if (kind == KP_ARRANGE_KEEP)
-        return kp_fail(KP_EMODEL, "layer \"%s\": the mode \"%s\" is not known", c->layer->path,
-                       mode);
-    for (int i = 0; i < x->ndim; i++) {
-        how.before[i] = n.attr.pad.before[i];
-        how.after[i] = n.attr.pad.after[i];
-        how.kind[i] = how.before[i] != 0 || how.after[i] != 0 ? kind : KP_ARRANGE_KEEP;
-    }
-    return kp_lw_arrange(w, &how, x, out);
 }
 
 /* ---- choosing ---- */
@@ -363,9 +237,6 @@ const kp_lw_entry kp_lw_join_operations[] = {
     {"Vsplit", do_split_along, 0, KP_LW_ONE, KP_LW_MASK_OWN},
     {"Hsplit", do_split_along, 1, KP_LW_ONE, KP_LW_MASK_OWN},
     {"Dsplit", do_split_along, 2, KP_LW_ONE, KP_LW_MASK_OWN},
-    {"Tile", do_tile, 0, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Repeat", do_repeat, 0, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"Pad", do_pad, 0, LIST},
     {"Where", do_where, 0, LIST},
     {"Select", do_select, 0, LIST},
     {0},

@@ -177,29 +177,39 @@ static int replace(kp_lw *w, kp_value *bad, double v, kp_value *x, kp_value **ou
     return kp_lw_select(w, bad, by, x, out);
 }
 
-static int replace_infinity(kp_lw *w, const kp_lw_call *c, const char *key, double sign,
-                            kp_value *x, kp_value **out)
+static int replace_infinity(kp_lw *w, double sign, double v, kp_value *x, kp_value **out)
 {
-    double v;
     kp_value *infinity, *bad;
-    KP_TRY(kp_cfg_float(c->layer, key, sign * largest(x->dtype), &v));
     KP_TRY(kp_lw_scalar(w, x->dtype, sign * (double)INFINITY, &infinity));
     KP_TRY(kp_lw_pair(w, KP_BIN_EQUAL, x, infinity, &bad));
     return replace(w, bad, v, x, out);
 }
 
-static int do_nan_to_num(kp_lw *w, const kp_lw_call *c, kp_value **out)
+static int without_specials(kp_lw *w, double nan, double high, double low, kp_value *x,
+                            kp_value **out)
 {
-    kp_value *x = c->in[0], *bad;
-    double nan;
+    kp_value *bad;
     *out = x;
     if (kp_dtype_is_integer(x->dtype))
         return 0;
-    KP_TRY(kp_cfg_float(c->layer, "nan", 0, &nan));
     KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_IS_NAN}, x, &bad));
     KP_TRY(replace(w, bad, nan, x, &x));
-    KP_TRY(replace_infinity(w, c, "posinf", 1, x, &x));
-    return replace_infinity(w, c, "neginf", -1, x, out);
+    KP_TRY(replace_infinity(w, 1, high, x, &x));
+    return replace_infinity(w, -1, low, x, out);
+}
+
+int kp_lw_nan_to_num(kp_lw *w, double nan, kp_value *x, kp_value **out)
+{
+    return without_specials(w, nan, largest(x->dtype), -largest(x->dtype), x, out);
+}
+
+static int do_nan_to_num(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    double nan, high, low, most = largest(c->in[0]->dtype);
+    KP_TRY(kp_cfg_float(c->layer, "nan", 0, &nan));
+    KP_TRY(kp_cfg_float(c->layer, "posinf", most, &high));
+    KP_TRY(kp_cfg_float(c->layer, "neginf", -most, &low));
+    return without_specials(w, nan, high, low, c->in[0], out);
 }
 
 const kp_lw_entry kp_lw_single_operations[] = {

@@ -235,6 +235,18 @@ int kp_lw_config_array(kp_lw *w, const kp_layer *l, const char *key, kp_dtype ty
     return type == KP_DTYPE_NONE ? 0 : kp_lw_cast(w, type, *out, out);
 }
 
+int kp_lw_ints(const kp_layer *l, const char *key, int max, int64_t *out, int *n)
+{
+    double v[KP_LW_INTS_MAX];
+    KP_TRY(kp_lw_numbers(l, key, max < KP_LW_INTS_MAX ? max : KP_LW_INTS_MAX, v, n));
+    for (int i = 0; i < *n; i++) {
+        if (!(fabs(v[i]) <= INT32_MAX))
+            return kp_fail(KP_EMODEL, "layer \"%s\": \"%s\" holds %g", l->path, key, v[i]);
+        out[i] = (int64_t)v[i];
+    }
+    return 0;
+}
+
 int kp_lw_scalar(kp_lw *w, kp_dtype type, double v, kp_value **out)
 {
     kp_lw_operand number = {.type = KP_LW_WEAK_FLOAT, .real = v};

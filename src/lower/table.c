@@ -29,13 +29,30 @@ static const kp_lw_entry *const layers[] = {
 };
 
 static const kp_lw_entry *const operations[] = {
-    kp_lw_adaptive_operations, kp_lw_core_operations,      kp_lw_einops_operations,
-    kp_lw_fourier_operations,  kp_lw_image_operations,     kp_lw_image_size_operations,
-    kp_lw_index_operations,    kp_lw_join_operations,      kp_lw_linalg_operations,
-    kp_lw_math_operations,     kp_lw_nn_loss_operations,   kp_lw_nn_norm_operations,
-    kp_lw_nn_operations,       kp_lw_nn_window_operations, kp_lw_ops_operations,
-    kp_lw_pairs_operations,    kp_lw_pool_operations,      kp_lw_reduce_operations,
-    kp_lw_shape_operations,    kp_lw_single_operations,
+    kp_lw_adaptive_operations,
+    kp_lw_axes_operations,
+    kp_lw_core_operations,
+    kp_lw_create_operations,
+    kp_lw_einops_operations,
+    kp_lw_fourier_operations,
+    kp_lw_image_operations,
+    kp_lw_image_size_operations,
+    kp_lw_index_operations,
+    kp_lw_join_operations,
+    kp_lw_linalg_operations,
+    kp_lw_math_operations,
+    kp_lw_nn_loss_operations,
+    kp_lw_nn_norm_operations,
+    kp_lw_nn_operations,
+    kp_lw_nn_window_operations,
+    kp_lw_order_operations,
+    kp_lw_pairs_operations,
+    kp_lw_pool_operations,
+    kp_lw_product_operations,
+    kp_lw_reduce_operations,
+    kp_lw_repeat_operations,
+    kp_lw_shape_operations,
+    kp_lw_single_operations,
 };
 /* clang-format on */
 

@@ -133,11 +133,13 @@ static int infer_diagonal(const kp_node *n, kp_value *out, int64_t *next_symbol)
     const int64_t *offset = n->attr.kernel.params;
     KP_TRY(kp_ops_input(n, 0, 2, &x));
     KP_TRY(kp_ops_not_batch(n, x, 2));
+    if (*offset < -INT32_MAX || *offset > INT32_MAX)
+        return kp_node_fail(n, KP_EINVAL, "there is no diagonal %lld", (long long)*offset);
     kp_ops_shape(out, x->dtype, x->ndim - 1, x->shape);
     int64_t rows = x->shape[x->ndim - 2], columns = x->shape[x->ndim - 1];
     out->shape[out->ndim - 1] =
         rows < 0 || columns < 0 ? (*next_symbol)-- : diagonal_length(rows, columns, *offset);
-    if (*offset < -INT32_MAX || *offset > INT32_MAX || out->shape[out->ndim - 1] == 0)
+    if (out->shape[out->ndim - 1] == 0)
         return kp_node_fail(n, KP_ESHAPE, "there is no diagonal %lld", (long long)*offset);
     return 0;
 }

@@ -25,6 +25,7 @@
 #include "ops/linalg.h"
 #include "ops/local.h"
 #include "ops/lookup.h"
+#include "ops/order.h"
 #include "ops/patches.h"
 #include "ops/quantize.h"
 #include "ops/scan.h"

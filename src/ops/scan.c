@@ -16,6 +16,18 @@ static int infer(const kp_node *n, kp_value *out, int64_t *next_symbol)
     return 0;
 }
 
+/* Integers exactly. */
+static void run_whole(const kp_cumulate *p, const kp_tensor *x, kp_tensor *out, int64_t at,
+                      int64_t stride, int64_t n)
+{
+    uint64_t sum = p->product ? 1 : 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t v = (uint64_t)kp_tensor_get_int(x, at + i * stride);
+        sum = p->product ? sum * v : sum + v;
+        kp_tensor_put_int(out, at + i * stride, (int64_t)sum);
+    }
+}
+
 static int run(const void *params, const kp_tensor *in, int n_in, kp_tensor *out)
 {
     const kp_cumulate *p = params;
@@ -25,6 +37,10 @@ static int run(const void *params, const kp_tensor *in, int n_in, kp_tensor *out
         inner *= out->shape[i];
     for (int64_t at = 0; at < count; at += inner * size)
         for (int64_t k = 0; k < inner; k++) {
+            if (kp_dtype_is_integer(out->dtype)) {
+                run_whole(p, &in[0], out, at + k, inner, size);
+                continue;
+            }
             double sum = p->product ? 1 : 0;
             for (int64_t i = 0; i < size; i++) {
                 double v = kp_tensor_get(&in[0], at + i * inner + k);

@@ -84,6 +84,14 @@ static double log_add(double a, double b, double ln)
     return isnan(delta) ? a + b : fmax(a, b) + log1p(exp(-fabs(delta) * ln)) / ln;
 }
 
+/* Of two legs by Keras' formula: not a number when both are infinite. */
+static double length_of(double a, double b)
+{
+    double longer = extreme(a, b, true), shorter = extreme(a, b, false);
+    double ratio = longer == 0 ? 0 : shorter / longer;
+    return longer * sqrt(1 + ratio * ratio);
+}
+
 static bool compare(kp_binary_kind kind, double a, double b)
 {
     switch (kind) {
@@ -131,7 +139,7 @@ static double combine(kp_binary_kind kind, double a, double b, kp_dtype dtype)
     case KP_BIN_ATAN2:
         return atan2(a, b);
     case KP_BIN_HYPOT:
-        return isnan(a) || isnan(b) ? a + b : hypot(a, b);
+        return length_of(fabs(a), fabs(b));
     case KP_BIN_LOGADDEXP:
         return log_add(a, b, 1);
     case KP_BIN_LOGADDEXP2:

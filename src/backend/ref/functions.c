@@ -6,8 +6,10 @@
 double kp_ref_i0(double x)
 {
     double q = x * x / 4, term = 1, sum = 1;
-    if (isnan(x) || fabs(x) > 713) /* beyond the range of double */
-        return isnan(x) ? x : (double)INFINITY;
+    if (!isfinite(x)) /* as TensorFlow */
+        return (double)NAN;
+    if (fabs(x) > 713) /* beyond the range of double */
+        return (double)INFINITY;
     for (int k = 1; term > sum * 1e-17; k++) {
         term *= q / ((double)k * k);
         sum += term;

@@ -1,0 +1,240 @@
+/* keras.ops that sort, search, count, run along an axis, or take quantiles. */
+#include "lower/build.h"
+
+/* The axis in config["axis"]; null would put all rows into one vector. */
+static int own_axis(const kp_lw_call *c, int64_t dflt, int *out)
+{
+    int64_t number;
+    const json_t *v = json_object_get(c->layer->config, "axis");
+    if (v ? json_is_null(v) : c->layer->config == NULL)
+        return kp_lw_rows_refused(c, "puts all rows of the batch into one vector");
+    KP_TRY(kp_cfg_int(c->layer, "axis", dflt, &number));
+    return kp_lw_axis(c->layer, number, c->in[0]->ndim, out);
+}
+
+/* ---- sorting, searching, counting ---- */
+
+static int do_sort(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_sort *p = kp_arena_alloc(w->mem, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    KP_TRY(own_axis(c, -1, &p->axis));
+    p->places = c->variant != 0;
+    return kp_lw_kernel(w, &kp_kernel_sort, p, c->in, 1, out);
+}
+
+static int search(kp_lw *w, bool right, kp_value *limits, kp_value *x, kp_value **out)
+{
+    kp_search *p = kp_arena_alloc(w->mem, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    p->right = right;
+    return kp_lw_kernel(w, &kp_kernel_search, p, (kp_value *[]){limits, x}, 2, out);
+}
+
+/* TensorFlow keeps the limits as float32. */
+static int do_digitize(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *limits;
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "bins"), &limits));
+    KP_TRY(kp_lw_float(w, limits, &limits));
+    return search(w, true, limits, c->in[0], out);
+}
+
+static int do_search_sorted(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *limits, *x;
+    const char *side;
+    KP_TRY(kp_cfg_str(c->layer, "side", "left", &side));
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "sorted_sequence"), &limits));
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "values"), &x));
+    return search(w, strcmp(side, "right") == 0, limits, x, out);
+}
+
+static int do_bincount(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_bincount *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *x = c->in[0];
+    if (!p)
+        return KP_ENOMEM;
+    KP_TRY(kp_cfg_int(c->layer, "minlength", 0, &p->width));
+    if (p->width < 1 || !kp_lw_is_null(c->layer, "weights"))
+        return kp_lw_rows_refused(c, "counts with a width that depends on all rows (no minlength), "
+                                     "or with weights");
+    if (!kp_dtype_is_integer(x->dtype))
+        KP_TRY(kp_lw_cast(w, KP_INT32, x, &x));
+    return kp_lw_kernel(w, &kp_kernel_bincount, p, &x, 1, out);
+}
+
+/* ---- along an axis ---- */
+
+/* variant: bit 0 a product, bit 1 NaN counts as 0 (of a product 1). */
+static int do_cumulate(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_cumulate *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *x = c->in[0];
+    const char *type;
+    if (!p)
+        return KP_ENOMEM;
+    p->product = c->variant & 1;
+    KP_TRY(own_axis(c, 0, &p->axis));
+    if (c->variant & 2)
+        KP_TRY(kp_lw_nan_to_num(w, p->product, x, &x));
+    KP_TRY(kp_cfg_str(c->layer, "dtype", kp_dtype_name(x->dtype), &type));
+    KP_TRY(kp_lw_cast(w, kp_dtype_from_name(type), x, &x));
+    if (x->dtype == KP_BOOL)
+        KP_TRY(kp_lw_cast(w, KP_INT32, x, &x));
+    return kp_lw_kernel(w, &kp_kernel_cumulate, p, &x, 1, out);
+}
+
+static int do_diff(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *x = c->in[0], *first, *second;
+    int64_t n;
+    int axis = 0;
+    KP_TRY(kp_cfg_int(c->layer, "n", 1, &n));
+    KP_TRY(own_axis(c, -1, &axis));
+    if (x->shape[axis] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "takes differences between rows of the batch");
+    if (n < 0 || n > 1000)
+        return kp_fail(KP_EMODEL, "layer \"%s\": differences of order %lld", c->layer->path,
+                       (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        KP_TRY(kp_lw_slice(w, axis, 1, INT64_MAX, 1, x, &second));
+        KP_TRY(kp_lw_slice(w, axis, 0, -1, 1, x, &first));
+        KP_TRY(
+            kp_lw_pair(w, x->dtype == KP_BOOL ? KP_BIN_NOT_EQUAL : KP_BIN_SUB, second, first, &x));
+    }
+    *out = x;
+    return 0;
+}
+
+/* The heights between neighbours, averaged, times their distance, added up. */
+static int do_trapezoid(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_value *y, *first, *second, *distance, *half;
+    kp_dtype type = kp_dtype_is_float(c->in[0]->dtype) ? c->in[0]->dtype : KP_FLOAT32;
+    double dx;
+    int axis = 0;
+    KP_TRY(own_axis(c, -1, &axis));
+    KP_TRY(kp_lw_cast(w, type, c->in[0], &y));
+    KP_TRY(kp_lw_slice(w, axis, 1, INT64_MAX, 1, y, &second));
+    KP_TRY(kp_lw_slice(w, axis, 0, -1, 1, y, &first));
+    KP_TRY(kp_lw_pair(w, KP_BIN_ADD, second, first, &y));
+    KP_TRY(kp_lw_scalar(w, type, 0.5, &half));
+    KP_TRY(kp_lw_pair(w, KP_BIN_MUL, half, y, &y));
+    if (kp_lw_is_null(c->layer, "x")) {
+        KP_TRY(kp_cfg_float(c->layer, "dx", 1, &dx));
+        KP_TRY(kp_lw_scalar(w, type, dx, &distance));
+    } else {
+        KP_TRY(kp_lw_config_array(w, c->layer, "x", type, &distance));
+        int own = axis - (y->ndim - distance->ndim);
+        if (own < 0)
+            return kp_fail(KP_EMODEL, "layer \"%s\": \"x\" lacks axis %d", c->layer->path, axis);
+        KP_TRY(kp_lw_slice(w, own, 1, INT64_MAX, 1, distance, &second));
+        KP_TRY(kp_lw_slice(w, own, 0, -1, 1, distance, &first));
+        KP_TRY(kp_lw_pair(w, KP_BIN_SUB, second, first, &distance));
+    }
+    KP_TRY(kp_lw_pair(w, KP_BIN_MUL, y, distance, &y));
+    return kp_lw_reduce(w, KP_RED_SUM, &(kp_axes){1, {axis}}, false, y, out);
+}
+
+/* ---- quantiles ---- */
+
+static int method_of(const kp_lw_call *c, kp_quantile_method *out)
+{
+    static const char *const names[] = {"linear", "lower", "higher", "nearest", "midpoint"};
+    const char *name;
+    KP_TRY(kp_cfg_str(c->layer, "method", "linear", &name));
+    for (int i = 0; i < 5; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (kp_quantile_method)i;
+            return 0;
+        }
+    return kp_fail(KP_EMODEL, "layer \"%s\": the method \"%s\" is not known", c->layer->path, name);
+}
+
+/* A number, or an array of one: with more the result's first axis would be theirs. */
+static int which_quantile(const kp_lw_call *c, bool percent, bool skip_nan, double *out)
+{
+    const kp_arg *a = kp_lw_arg(c, 1, "q");
+    const char *type = NULL;
+    if (!a || a->kind == KP_ARG_LIST || !kp_lw_arg_number(a, out))
+        return kp_lw_rows_refused(c, "puts an axis of quantiles before the batch (or the model "
+                                     "computes which)");
+    if (a->kind == KP_ARG_CONST && json_is_object(a->json))
+        type = json_string_value(json_object_get(a->json, "dtype"));
+    bool exact = type && strcmp(type, "float64") == 0 && !percent && !skip_nan;
+    if (percent)
+        *out = (double)((float)*out / 100.0f);
+    else if (!exact)
+        *out = (double)(float)*out;
+    return 0;
+}
+
+/* variant: bit 0 a percentage, bit 1 NaN is skipped, bit 2 the median. */
+static int do_quantile(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    kp_quantile *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *x = c->in[0];
+    if (!p)
+        return KP_ENOMEM;
+    p->q = 0.5;
+    p->skip_nan = c->variant & 2;
+    if (!(c->variant & 4))
+        KP_TRY(which_quantile(c, c->variant & 1, p->skip_nan, &p->q));
+    KP_TRY(kp_lw_reduce_axes(c, x, &p->axes));
+    KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &p->keepdims));
+    KP_TRY(method_of(c, &p->method));
+    KP_TRY(kp_lw_cast(w, kp_dtype_is_float(x->dtype) ? x->dtype : KP_FLOAT32, x, &x));
+    return kp_lw_kernel(w, &kp_kernel_quantile, p, &x, 1, out);
+}
+
+/* ---- what has no meaning for one row ---- */
+
+static int do_refuse(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    static const char *const why[] = {
+        "has as many results as elements that differ or are not 0",
+        "works across the rows of the batch",
+        "needs the number of rows of the batch",
+        "counts over all rows of the batch",
+    };
+    (void)w;
+    (void)out;
+    return kp_lw_rows_refused(c, why[c->variant]);
+}
+
+#define ANY 1, 0, KP_LW_SAME, KP_LW_MASK_DROP
+
+const kp_lw_entry kp_lw_order_operations[] = {
+    {"Sort", do_sort, 0, ANY},
+    {"Argsort", do_sort, 1, ANY},
+    {"Digitize", do_digitize, 0, ANY},
+    {"SearchSorted", do_search_sorted, 0, ANY},
+    {"Bincount", do_bincount, 0, ANY},
+    {"Cumsum", do_cumulate, 0, ANY},
+    {"Cumprod", do_cumulate, 1, ANY},
+    {"Nancumsum", do_cumulate, 2, ANY},
+    {"Nancumprod", do_cumulate, 3, ANY},
+    {"Diff", do_diff, 0, ANY},
+    {"Trapezoid", do_trapezoid, 0, ANY},
+    {"Median", do_quantile, 4, ANY},
+    {"Nanmedian", do_quantile, 6, ANY},
+    {"Quantile", do_quantile, 0, ANY},
+    {"Percentile", do_quantile, 1, ANY},
+    {"Nanquantile", do_quantile, 2, ANY},
+    {"Nanpercentile", do_quantile, 3, ANY},
+    {"Unique", do_refuse, 0, ANY},
+    {"Nonzero", do_refuse, 0, ANY},
+    {"Argpartition", do_refuse, 1, ANY},
+    {"Corrcoef", do_refuse, 1, ANY},
+    {"Correlate", do_refuse, 1, ANY},
+    {"Diag", do_refuse, 1, ANY},
+    {"Diagflat", do_refuse, 1, ANY},
+    {"Size", do_refuse, 2, ANY},
+    {"Arange", do_refuse, 2, ANY},
+    {"Histogram", do_refuse, 3, ANY},
+    {0},
+};
