@@ -25,6 +25,12 @@ static const char *const own_cases[] = {
     "conv in:B,5,4,3,260 const:2,2,2,260,9 const:9 size=2,2,2 pad=same",
     "conv in:B,14,14,100 const:1,1,100,40 none in:B,14,14,40 size=1,1 pad=same act=silu",
     "dense in:B,1500 const:1500,33 const:33 act=tanh",
+    /* matrices that are packed on the way: several, shared, long */
+    "matmul in:B,3,9,17 in:B,3,17,35",
+    "matmul in:B,3,9,17 in:B,1,17,35",
+    "matmul in:B,1,5,7 in:B,3,7,40",
+    "matmul in:B,4,1100 in:B,1100,33",
+    "matmul in:B,4,6 const:6,33",
     /* work for all threads */
     "conv in:B,40,40,16 const:3,3,16,32 const:32 size=3,3 pad=same act=relu:0:6",
 };

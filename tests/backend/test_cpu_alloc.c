@@ -58,6 +58,7 @@ void __wrap_free(void *p)
 static const char *const lines[] = {
     "conv in:B,9,9,16 const:3,3,16,8 const:8 size=3,3 pad=same act=mish",
     "dense in:B,17 const:17,7 none act=sigmoid",
+    "matmul in:B,3,9,17 in:B,3,17,35",
     "pool in:B,9,8,17 size=3,3 stride=2,2 pad=same kind=max",
     "reduce in:B,7,7,32 kind=mean axes=1,2",
     "softmax in:B,10 axes=1",

@@ -10,8 +10,8 @@ enum { SCAN_ROWS = 16, SCAN_BYTES = 64 << 20 };
 bool kp_step_choose(kp_step *s, const kp_node *n)
 {
     static bool (*const takers[])(kp_step *, const kp_node *) = {
-        kp_step_conv_product, kp_step_conv, kp_step_pool, kp_step_dense,
-        kp_step_simple,       kp_step_move, kp_step_loop, kp_step_ref};
+        kp_step_conv_product, kp_step_conv,   kp_step_pool, kp_step_dense, kp_step_matmul,
+        kp_step_layernorm,    kp_step_simple, kp_step_move, kp_step_loop,  kp_step_ref};
     for (size_t i = 0; i < sizeof takers / sizeof *takers; i++) {
         memset(s, 0, sizeof *s);
         if (takers[i](s, n)) {

@@ -91,6 +91,8 @@ bool kp_step_conv_product(kp_step *s, const kp_node *n);
 bool kp_step_conv(kp_step *s, const kp_node *n);
 bool kp_step_pool(kp_step *s, const kp_node *n);
 bool kp_step_dense(kp_step *s, const kp_node *n);
+bool kp_step_matmul(kp_step *s, const kp_node *n);
+bool kp_step_layernorm(kp_step *s, const kp_node *n);
 bool kp_step_simple(kp_step *s, const kp_node *n);
 bool kp_step_move(kp_step *s, const kp_node *n);
 bool kp_step_loop(kp_step *s, const kp_node *n);
