@@ -35,7 +35,7 @@ static bool is_custom(const json_t *object, const kp_layer *l)
 }
 
 /* Keras 3 names no module in an .h5, where the layer Multiply and the operation Multiply look
- * alike: only a layer's config says trainable or dtype. */
+ * alike: only a layer's config says trainable (dtype stands in that of some operations too). */
 static bool is_operation(const kp_keras *k, const json_t *object, const kp_layer *l)
 {
     static const char *const packages[] = {"keras.src.ops", "keras.ops", "keras_core.src.ops",
@@ -43,7 +43,6 @@ static bool is_operation(const kp_keras *k, const json_t *object, const kp_layer
     if (k->format == KP_FORMAT_LEGACY_H5 && k->major >= 3 &&
         json_object_get(object, "module") == NULL)
         return json_object_get(l->config, "trainable") == NULL &&
-               json_object_get(l->config, "dtype") == NULL &&
                json_object_get(l->config, "layers") == NULL &&
                strcmp(l->class_name, "InputLayer") != 0;
     for (size_t i = 0; i < sizeof packages / sizeof *packages; i++)
