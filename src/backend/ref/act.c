@@ -180,7 +180,7 @@ double kp_act_apply(const kp_act *act, double x)
     case KP_ACT_SELU:
         return selu(x);
     case KP_ACT_GELU:
-        return 0.5 * x * erfc(-x / (double)1.41421356237f); /* TensorFlow's constant */
+        return 0.5 * x * erfc(-x * (double)0.70710678118f); /* TensorFlow's factor */
     case KP_ACT_GELU_TANH:
         return gelu_tanh(x);
     case KP_ACT_SILU:
