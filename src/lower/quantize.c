@@ -121,6 +121,10 @@ static int group_kernel(kp_lw *w, bool awq, const kp_lw_stored_kernel *k, kp_lw_
     kp_value *m, *scale, *zero, *groups, *rows = NULL;
     int index = k->bias;
     q->bias_index = 0;
+    if (kp_keras_weight_count(w->k, w->record->layer, k->sub) == index + 3 + awq)
+        return kp_fail(KP_EMODEL,
+                       "the file lacks the zero points of a kernel of few bits: Keras 3.15 "
+                       "leaves them out of a .keras archive; save the model as .h5");
     KP_TRY(kp_lw_stored(w, k->sub, index, "kernel", &m));
     KP_TRY(kp_lw_stored(w, k->sub, index + 1, "kernel_scale", &scale));
     KP_TRY(kp_lw_stored(w, k->sub, index + 2, "kernel_zero", &zero));
