@@ -55,8 +55,8 @@ double kp_ref_round(kp_dtype dtype, double v)
         return (double)(float)v;
     kp_tensor t = {.dtype = dtype, .data = &v};
     if (dtype != KP_FLOAT64) {
-        uint16_t half;
-        t.data = &half;
+        uint64_t element; /* room for any type: the compiler cannot know that it is a half */
+        t.data = &element;
         kp_tensor_put(&t, 0, v);
         return kp_tensor_get(&t, 0);
     }
