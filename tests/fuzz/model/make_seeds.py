@@ -28,7 +28,7 @@ def main(folder, largest):
         plain = pathlib.Path(work) / "m.keras"
         for (kind, name), make in sorted(load().items()):
             rng = np.random.default_rng([zlib.crc32(f"{kind} {name}".encode()), SEED])
-            to = folder / f"{kind}_{name}.keras".replace("/", "_")
+            to = folder / f"{kind}_{name}.keras".replace("/", "_").replace(" ", "_")
             try:
                 make(rng)[0].save(plain)
             except Exception as e:  # a case whose model Keras cannot save
