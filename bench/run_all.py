@@ -1,4 +1,4 @@
-"""Runs every bench and writes the tables under bench/results/. About ten minutes on two cores."""
+"""Runs every bench and writes the tables under bench/results/. About a quarter of an hour on two cores."""
 
 import argparse
 import pathlib
@@ -13,7 +13,7 @@ def main():
     parser.add_argument("--build", default="build")
     args = parser.parse_args()
     build = (common.TOP / args.build).resolve()
-    for script in ("start", "pipeline_cost", "rows", "memory", "folder"):
+    for script in ("start", "pipeline_cost", "rows", "memory", "folder", "loading"):
         subprocess.run([sys.executable, pathlib.Path(__file__).parent / f"{script}.py", "--build",
                         build], check=True)
 
