@@ -93,6 +93,7 @@ static int inflate_all(z_stream *s, const kp_zip_member *m)
         s->next_out = out > 0 ? m->inflated + done : &beyond;
         s->avail_out = out > 0 ? out : 1;
         status = inflate(s, Z_NO_FLUSH);
+        kp_map_drop(m->packed + taken, in - s->avail_in);
         taken += in - s->avail_in;
         if (out == 0 && s->avail_out == 0)
             return Z_DATA_ERROR;

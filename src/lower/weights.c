@@ -21,7 +21,9 @@ static int as_real(kp_lw *w, const kp_weight *weight, int64_t count, const void 
     if (!copy)
         return KP_ENOMEM;
     *out = copy;
-    return kp_convert(w->real, copy, weight->dtype, weight->data, (size_t)count);
+    KP_TRY(kp_convert(w->real, copy, weight->dtype, weight->data, (size_t)count));
+    kp_map_drop(weight->data, weight->size_bytes);
+    return 0;
 }
 
 static kp_lw_weight *new_entry(kp_lw *w, int index, kp_value *value,
