@@ -232,6 +232,13 @@ int kp_keras_weight(kp_keras *k, const kp_layer *layer, const char *sub, int ind
     return check_shape(layer, name, out, ndim, shape);
 }
 
+void kp_keras_forget_asked(kp_keras *k)
+{
+    for (int i = 0; i < k->n_groups; i++)
+        for (int j = 0; j < k->groups[i].n_slots; j++)
+            k->groups[i].slots[j].used = false;
+}
+
 int kp_keras_weight_count(kp_keras *k, const kp_layer *layer, const char *sub)
 {
     const kp_layer *l = kp_keras_same(layer);

@@ -141,6 +141,8 @@ int kp_keras_weight_count(kp_keras *k, const kp_layer *layer, const char *sub);
  * KP_ENOTFOUND (no text): there is none; KP_EMODEL: damaged or too large. */
 int kp_keras_asset(kp_keras *k, const kp_layer *layer, const char *name, const char **data,
                    size_t *size);
+/* Before a model is lowered once more: no weight has been asked for. */
+void kp_keras_forget_asked(kp_keras *k);
 /* After lowering: KP_EMODEL when a layer that was lowered has variables that nobody asked for, when
  * the file has weights of layers that the model does not have, or when the weights of an archive do
  * not have their checksum (for large ones computed beside the lowering, by a thread of its own). */

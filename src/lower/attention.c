@@ -337,6 +337,15 @@ static void forget_masks(const kp_lw_call *c)
     }
 }
 
+/* Keras takes scores to be of the query's length in both directions, whatever the axes. */
+static void keras_scores(const attention *a, kp_value *scores)
+{
+    scores->ndim = 4;
+    scores->shape[0] = a->query->shape[0];
+    scores->shape[1] = a->heads;
+    scores->shape[2] = scores->shape[3] = a->query->shape[1];
+}
+
 static int do_attention(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     attention a = {.c = c, .grouped = c->variant == 1};
@@ -363,6 +372,8 @@ static int do_attention(kp_lw *w, const kp_lw_call *c, kp_value **out)
         KP_TRY(kp_lw_outputs(w, c, 2, &results));
         results[0] = first;
         results[1] = scores;
+        if (w->opt.keras_shapes && !a.grouped)
+            keras_scores(&a, scores);
     }
     c->res->masks[0] = a.own_mask;
     if (!a.grouped)

@@ -238,6 +238,7 @@ int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)
         return kp_fail(KP_EMODEL, "the file holds no Functional or Sequential model");
+    kp_keras_forget_asked(k);
     w.made = out->made = json_array();
     int status = w.made ? kp_graph_new(&out->graph) : KP_ENOMEM;
     w.g = out->graph;

@@ -186,7 +186,8 @@ static int record_at_own_shapes(kp_lw *w, const kp_layer *l)
 {
     kp_lw_record *r = kp_lw_record_of(w, l);
     int64_t batch = w->fixed_batch;
-    if (!w->opt.keras_shapes || !has_own_shapes(l->model))
+    bool in_loop = w->g != w->out->graph; /* what stands in one is not listed */
+    if (!w->opt.keras_shapes || in_loop || !has_own_shapes(l->model))
         return 0;
     if (!r->at_own) {
         r->at_own = true;

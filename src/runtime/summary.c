@@ -137,6 +137,15 @@ static bool is_trainable(const kp_layer *layer)
     return layer->trainable || (layer->model && layer->model->sequential);
 }
 
+/* As Python calls it: without its package, and not as Keras exports it. */
+static const char *class_of(const kp_layer *layer)
+{
+    const char *package = strrchr(layer->class_name, '>');
+    if (strcmp(layer->class_name, "GroupQueryAttention") == 0)
+        return "GroupedQueryAttention";
+    return package ? package + 1 : layer->class_name;
+}
+
 static int add_row(const view *v, const kp_layer *layer, int level)
 {
     const kp_lowered_layer *info = info_of(v, layer);
@@ -145,7 +154,7 @@ static int add_row(const view *v, const kp_layer *layer, int level)
     int n = 3, failed = 0;
     for (int i = 0; i < level; i++)
         kp_buf_puts(&cell[0], "   ");
-    kp_buf_printf(&cell[0], "%s%s (%s)", level > 0 ? "└ " : "", layer->name, layer->class_name);
+    kp_buf_printf(&cell[0], "%s%s (%s)", level > 0 ? "└ " : "", layer->name, class_of(layer));
     put_shapes(v, &cell[1], layer);
     put_commas(&cell[2], info->n_params);
     if (!v->sequential)

@@ -437,6 +437,76 @@ def einsum():
     return K.Sequential([K.Input((4, 6)), L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de"), L.Flatten()])
 
 
+def text_classifier():
+    return K.Sequential([K.Input((None,), dtype="int32"), L.Embedding(50, 6, mask_zero=True),
+                         L.Bidirectional(L.LSTM(5, return_sequences=True)), L.GRU(4), L.Dense(2)])
+
+
+def recurrent_states():
+    x = K.Input((7, 4))
+    y, h, c = L.LSTM(5, return_sequences=True, return_state=True)(x)
+    z, s = L.SimpleRNN(5, return_state=True)(y, initial_state=h)
+    return K.Model(x, [z, L.Add()([s, c])])
+
+
+def frozen_recurrent():
+    return K.Sequential([K.Input((7, 4)), L.LSTM(5, return_sequences=True, trainable=False),
+                         L.RNN(L.GRUCell(3), return_sequences=True), L.TimeDistributed(L.Dense(2))])
+
+
+def cells_stacked():
+    return K.Sequential([K.Input((7, 4)), L.RNN([L.LSTMCell(3), L.GRUCell(5)]), L.Dense(2)])
+
+
+def convolutional_lstm():
+    return K.Sequential([K.Input((3, 8, 8, 2)), L.ConvLSTM2D(4, 3), L.Flatten(), L.Dense(2)])
+
+
+def distributed_model():
+    return K.Sequential([K.Input((4, 8, 8, 3)), L.TimeDistributed(image_tower("frame", (8, 8))), L.LSTM(3)])
+
+
+def attention():
+    x, y = K.Input((6, 8)), K.Input((5, 8))
+    a, scores = L.MultiHeadAttention(2, 4)(x, y, return_attention_scores=True)
+    return K.Model([x, y], [L.LayerNormalization()(L.Add()([x, a])), scores])
+
+
+def attention_of_groups():
+    x = K.Input((6, 8))
+    a = L.GroupQueryAttention(4, 4, 2)(x, x)
+    return K.Model(x, L.Attention(use_scale=True)([a, x]))
+
+
+def encoder_block():
+    x = K.Input((None,), dtype="int32", name="tokens")
+    e = L.Embedding(30, 8)(x)
+    for n in range(2):
+        a = L.MultiHeadAttention(2, 4, name=f"attention_{n}")(e, e)
+        e = L.LayerNormalization()(e + a)
+        e = L.LayerNormalization()(e + L.Dense(8)(L.Dense(16, activation="gelu")(e)))
+    return K.Model(x, L.Dense(3)(L.GlobalAveragePooling1D()(e)))
+
+
+def operations_of_many_kinds():
+    x = K.Input((6, 4))
+    y = O.concatenate([O.sum(x, axis=1, keepdims=True), O.mean(x, axis=1, keepdims=True)], axis=1)
+    z = O.where(y > 0.1, y, -y)
+    return K.Model(x, O.reshape(O.transpose(z, (0, 2, 1)), (-1, 8)))
+
+
+def layers_and_slices():
+    x = K.Input((6, 4))
+    y = L.Dense(5)(x[:, 1:4])
+    return K.Model(x, y[:, -1] / 2.0)
+
+
+def numbers_to_categories():
+    x = K.Input((1,), name="age")
+    b = L.Discretization([18.0, 30.0, 60.0])(x)
+    return K.Model(x, L.Dense(2)(L.CategoryEncoding(4, output_mode="one_hot")(b)))
+
+
 # ---- compiled models: the optimizer's variables count ----
 
 def mlp():
