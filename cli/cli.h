@@ -122,6 +122,7 @@ typedef struct cli_args {
         size_t words_before; /* the words that stood before it */
     } * given;
     size_t n_given;
+    const char **values; /* room for n_given: cli_values groups them by option */
     const char **words; /* MODEL, INPUT... */
     size_t n_words;
 } cli_args;
@@ -132,8 +133,7 @@ void cli_args_free(cli_args *a);
 bool cli_has(const cli_args *a, cli_option o);
 /* The value given last; NULL if it was not given. */
 const char *cli_value(const cli_args *a, cli_option o);
-/* All values in the order given, at most CLI_VALUES_MAX; the list is the program's. */
-enum { CLI_VALUES_MAX = 256 };
+/* All values in the order given; the list lives as long as the arguments. */
 const char *const *cli_values(const cli_args *a, cli_option o, size_t *n);
 /* Numbers in words that a user types; on failure the exit status, its message printed. */
 int cli_integer(const cli_args *a, cli_option o, int64_t least, int64_t most, int64_t *out);

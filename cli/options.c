@@ -145,13 +145,15 @@ const char *cli_value(const cli_args *a, cli_option o)
 
 const char *const *cli_values(const cli_args *a, cli_option o, size_t *n)
 {
-    static const char *lists[OPT_COUNT][CLI_VALUES_MAX];
+    size_t before = 0;
     *n = 0;
-    for (size_t i = 0; i < a->n_given && *n < CLI_VALUES_MAX; i++) {
+    for (size_t i = 0; i < a->n_given; i++)
+        before += a->given[i].option < o;
+    for (size_t i = 0; i < a->n_given; i++) {
         if (a->given[i].option == o)
-            lists[o][(*n)++] = a->given[i].value;
+            a->values[before + (*n)++] = a->given[i].value;
     }
-    return lists[o];
+    return a->values + before;
 }
 
 int cli_integer(const cli_args *a, cli_option o, int64_t least, int64_t most, int64_t *out)

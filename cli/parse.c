@@ -134,8 +134,9 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a)
     for (int i = 0; i < argc; i++)
         most += strlen(argv[i]) + 1;
     a->given = calloc(most, sizeof *a->given);
+    a->values = calloc(most, sizeof *a->values);
     a->words = calloc((size_t)argc + 1, sizeof *a->words);
-    if (a->given == NULL || a->words == NULL)
+    if (a->given == NULL || a->values == NULL || a->words == NULL)
         return cli_fail(EXIT_FAILED, "no memory for the command line");
     bool options = true;
     for (int i = 0; i < argc; i++) {
@@ -157,6 +158,7 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a)
 void cli_args_free(cli_args *a)
 {
     free(a->given);
+    free(a->values);
     free(a->words);
     *a = (cli_args){0};
 }
