@@ -20,7 +20,8 @@ static int do_tile(kp_lw *w, const kp_lw_call *c, kp_value **out)
             return KP_ENOMEM;
         for (int k = 0; k < copies; k++)
             all[k] = x;
-        KP_TRY(kp_lw_concat(w, c, axis, all, copies, &x));
+        if (copies > 1)
+            KP_TRY(kp_lw_concat(w, c, axis, all, copies, &x));
     }
     *out = x;
     return 0;
