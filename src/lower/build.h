@@ -313,6 +313,11 @@ int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);
 /* The call's images resized by the layer's configuration ("interpolation", "antialias", ...). */
 int kp_lw_resize_to(kp_lw *w, const kp_lw_call *c, int64_t height, int64_t width, kp_value **out);
 
+/* ---- fourier.c ---- */
+/* config "window" by name, as numbers, or none (NULL), in the middle of fft_length. */
+int kp_lw_stft_window(kp_lw *w, const kp_layer *l, int64_t length, int64_t fft_length,
+                      const double **out);
+
 /* ---- linalg.c ---- */
 typedef struct kp_lw_norm {
     bool has_order, keepdims;
@@ -356,6 +361,7 @@ extern const kp_lw_entry kp_lw_activation_layers[];
 extern const kp_lw_entry kp_lw_adaptive_layers[];
 extern const kp_lw_entry kp_lw_attention_layers[];
 extern const kp_lw_entry kp_lw_attention_plain_layers[];
+extern const kp_lw_entry kp_lw_audio_layers[];
 extern const kp_lw_entry kp_lw_categorical_layers[];
 extern const kp_lw_entry kp_lw_contract_layers[];
 extern const kp_lw_entry kp_lw_conv_layers[];

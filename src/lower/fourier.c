@@ -31,11 +31,9 @@ static int do_fft(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return both_parts(w, c, &kp_kernel_fft, &p[0], &p[1], c->in);
 }
 
-/* The window by name, as numbers, or none, in the middle of fft_length. */
-static int read_window(kp_lw *w, const kp_lw_call *c, int64_t length, int64_t fft_length,
-                       const double **out)
+int kp_lw_stft_window(kp_lw *w, const kp_layer *l, int64_t length, int64_t fft_length,
+                      const double **out)
 {
-    const kp_layer *l = c->layer;
     const json_t *v = json_object_get(l->config, "window");
     int n;
     *out = NULL;
@@ -73,7 +71,7 @@ static int do_stft(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (length < 1 || p->fft_length < length || p->fft_length > 1 << 24)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): frames of %lld samples in %lld", l->path,
                        l->class_name, (long long)length, (long long)p->fft_length);
-    KP_TRY(read_window(w, c, length, p->fft_length, &p->window));
+    KP_TRY(kp_lw_stft_window(w, l, length, p->fft_length, &p->window));
     p[1] = p[0];
     p[1].imaginary = true;
     if (c->variant == ISTFT)

@@ -7,6 +7,7 @@ static const kp_lw_entry *const layers[] = {
     kp_lw_adaptive_layers,
     kp_lw_attention_layers,
     kp_lw_attention_plain_layers,
+    kp_lw_audio_layers,
     kp_lw_categorical_layers,
     kp_lw_contract_layers,
     kp_lw_conv_layers,

@@ -16,6 +16,7 @@
 #include "graph/graph.h"
 
 #include "ops/arrange.h"
+#include "ops/audio.h"
 #include "ops/band.h"
 #include "ops/ctc.h"
 #include "ops/encode.h"

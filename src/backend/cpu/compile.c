@@ -144,7 +144,11 @@ static void choose_piece(kp_exec *e, bool convolutions)
     while (rows < most && rows * 2 <= e->max_batch &&
            (rows < least || traffic < CACHE_BYTES / (size_t)(rows * 2)))
         rows *= 2;
-    if (rows > e->max_batch)
+    for (int i = 0; i < e->graph->n_nodes; i++) {
+        const kp_node *n = e->graph->nodes[i];
+        e->whole = e->whole || (n->op == KP_OP_KERNEL && n->attr.kernel.def->whole_batch);
+    }
+    if (rows > e->max_batch || e->whole)
         rows = e->max_batch;
     e->piece_rows = rows;
     for (int64_t size = 8; size >= 1; size /= 2) {

@@ -74,6 +74,7 @@ struct kp_exec {
     int threads;
     int64_t max_batch;
     int64_t piece_rows;          /* most rows of a piece */
+    bool whole;                  /* rows depend on each other: a batch is one piece */
     double row_cost;             /* operations and bytes of one row */
     int64_t sizes[KP_DNN_SIZES]; /* rows that oneDNN's primitives are made for */
     int n_sizes;

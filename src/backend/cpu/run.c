@@ -74,7 +74,7 @@ int kp_cpu_run(kp_exec *e, const void *const *in, void *const *out, int64_t rows
     bool alone = (double)rows * e->row_cost < alone_cost;
     /* Fewer rows than the pieces of all threads hold: smaller pieces, so that none is idle. */
     int64_t share = (rows + e->threads - 1) / e->threads;
-    if (!alone && share < b.piece_rows)
+    if (!alone && !e->whole && share < b.piece_rows)
         b.piece_rows = share < 1 ? 1 : share;
     int64_t n_pieces = (rows + b.piece_rows - 1) / b.piece_rows;
     int before = kp_dnn_thread_single();
