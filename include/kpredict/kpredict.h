@@ -369,7 +369,8 @@ typedef struct kp_pipeline_options {
     bool pixels_uint8;            /* round after resizing: a quarter of the traffic */
     double item_timeout_s;        /* 30 */
     const kp_tensor *row_example; /* KP_PIPELINE_ROWS: one per input: dtype and shape (first axis
-                                     ignored) of the rows to come; NULL: as the model's inputs */
+                                     ignored) of the rows to come, of strings their width;
+                                     NULL: as the model's inputs */
     size_t n_row_examples;
     void (*on_result)(void *ctx, const kp_result *r); /* by callback instead of kp_pipeline_next:
                                  called in order on the hub's thread; r is valid during the call */

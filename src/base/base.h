@@ -58,6 +58,10 @@ typedef struct kp_text {
     const char *data;
     size_t size;
 } kp_text;
+/* Bytes of a dense array at the border, where strings have string_bytes each; false on overflow, a
+ * negative size, or a type without a size. */
+bool kp_border_bytes(const int64_t *shape, int ndim, kp_dtype dtype, int32_t string_bytes,
+                     size_t *out);
 /* Bytes of one element of a value inside the engine: kp_dtype_size, and a kp_text for strings. */
 size_t kp_elem_size(kp_dtype dtype);
 

@@ -8,19 +8,26 @@ static const struct {
     const char *name;
     size_t size;
 } types[KP_DTYPE_COUNT] = {
-    [KP_DTYPE_NONE] = {"none", 0},      [KP_BOOL] = {"bool", 1},
-    [KP_INT8] = {"int8", 1},            [KP_INT16] = {"int16", 2},
-    [KP_INT32] = {"int32", 4},          [KP_INT64] = {"int64", 8},
-    [KP_UINT8] = {"uint8", 1},          [KP_UINT16] = {"uint16", 2},
-    [KP_UINT32] = {"uint32", 4},        [KP_UINT64] = {"uint64", 8},
-    [KP_FLOAT16] = {"float16", 2},      [KP_BFLOAT16] = {"bfloat16", 2},
-    [KP_FLOAT32] = {"float32", 4},      [KP_FLOAT64] = {"float64", 8},
-    [KP_STRING] = {"string", 0},
+    [KP_DTYPE_NONE] = {"none", 0}, [KP_BOOL] = {"bool", 1},       [KP_INT8] = {"int8", 1},
+    [KP_INT16] = {"int16", 2},     [KP_INT32] = {"int32", 4},     [KP_INT64] = {"int64", 8},
+    [KP_UINT8] = {"uint8", 1},     [KP_UINT16] = {"uint16", 2},   [KP_UINT32] = {"uint32", 4},
+    [KP_UINT64] = {"uint64", 8},   [KP_FLOAT16] = {"float16", 2}, [KP_BFLOAT16] = {"bfloat16", 2},
+    [KP_FLOAT32] = {"float32", 4}, [KP_FLOAT64] = {"float64", 8}, [KP_STRING] = {"string", 0},
 };
 
 size_t kp_dtype_size(kp_dtype dtype)
 {
     return (unsigned)dtype < KP_DTYPE_COUNT ? types[dtype].size : 0;
+}
+
+bool kp_border_bytes(const int64_t *shape, int ndim, kp_dtype dtype, int32_t string_bytes,
+                     size_t *out)
+{
+    int64_t count;
+    size_t elem = dtype != KP_STRING ? kp_dtype_size(dtype)
+                  : string_bytes > 0 ? (size_t)string_bytes
+                                     : 0;
+    return elem > 0 && kp_shape_count(shape, ndim, &count) && kp_mul_size((size_t)count, elem, out);
 }
 
 size_t kp_elem_size(kp_dtype dtype)
@@ -155,19 +162,76 @@ static struct number load(kp_dtype t, const uint8_t *p)
 {
     struct number n = {.kind = REAL};
     switch (t) {
-    case KP_BOOL: n.kind = UNSIGNED; n.u = *p != 0; break;
-    case KP_UINT8: n.kind = UNSIGNED; n.u = *p; break;
-    case KP_INT8: { LOAD(int8_t); n.kind = SIGNED; n.i = v; break; }
-    case KP_INT16: { LOAD(int16_t); n.kind = SIGNED; n.i = v; break; }
-    case KP_INT32: { LOAD(int32_t); n.kind = SIGNED; n.i = v; break; }
-    case KP_INT64: { LOAD(int64_t); n.kind = SIGNED; n.i = v; break; }
-    case KP_UINT16: { LOAD(uint16_t); n.kind = UNSIGNED; n.u = v; break; }
-    case KP_UINT32: { LOAD(uint32_t); n.kind = UNSIGNED; n.u = v; break; }
-    case KP_UINT64: { LOAD(uint64_t); n.kind = UNSIGNED; n.u = v; break; }
-    case KP_FLOAT16: { LOAD(uint16_t); n.f = (double)kp_half_to_float(v); break; }
-    case KP_BFLOAT16: { LOAD(uint16_t); n.f = (double)kp_bfloat16_to_float(v); break; }
-    case KP_FLOAT32: { LOAD(float); n.f = (double)v; break; }
-    default: { LOAD(double); n.f = v; break; }
+    case KP_BOOL:
+        n.kind = UNSIGNED;
+        n.u = *p != 0;
+        break;
+    case KP_UINT8:
+        n.kind = UNSIGNED;
+        n.u = *p;
+        break;
+    case KP_INT8: {
+        LOAD(int8_t);
+        n.kind = SIGNED;
+        n.i = v;
+        break;
+    }
+    case KP_INT16: {
+        LOAD(int16_t);
+        n.kind = SIGNED;
+        n.i = v;
+        break;
+    }
+    case KP_INT32: {
+        LOAD(int32_t);
+        n.kind = SIGNED;
+        n.i = v;
+        break;
+    }
+    case KP_INT64: {
+        LOAD(int64_t);
+        n.kind = SIGNED;
+        n.i = v;
+        break;
+    }
+    case KP_UINT16: {
+        LOAD(uint16_t);
+        n.kind = UNSIGNED;
+        n.u = v;
+        break;
+    }
+    case KP_UINT32: {
+        LOAD(uint32_t);
+        n.kind = UNSIGNED;
+        n.u = v;
+        break;
+    }
+    case KP_UINT64: {
+        LOAD(uint64_t);
+        n.kind = UNSIGNED;
+        n.u = v;
+        break;
+    }
+    case KP_FLOAT16: {
+        LOAD(uint16_t);
+        n.f = (double)kp_half_to_float(v);
+        break;
+    }
+    case KP_BFLOAT16: {
+        LOAD(uint16_t);
+        n.f = (double)kp_bfloat16_to_float(v);
+        break;
+    }
+    case KP_FLOAT32: {
+        LOAD(float);
+        n.f = (double)v;
+        break;
+    }
+    default: {
+        LOAD(double);
+        n.f = v;
+        break;
+    }
     }
     return n;
 }
@@ -199,15 +263,45 @@ static double to_double(const struct number *n)
 static void store(kp_dtype t, uint8_t *p, const struct number *n)
 {
     switch (t) {
-    case KP_BOOL: *p = to_double(n) != 0; break;
-    case KP_INT8: case KP_UINT8: { STORE(uint8_t, to_int64(n)); break; }
-    case KP_INT16: case KP_UINT16: { STORE(uint16_t, to_int64(n)); break; }
-    case KP_INT32: case KP_UINT32: { STORE(uint32_t, to_int64(n)); break; }
-    case KP_INT64: case KP_UINT64: { STORE(int64_t, to_int64(n)); break; }
-    case KP_FLOAT16: { STORE(uint16_t, kp_float_to_half((float)to_double(n))); break; }
-    case KP_BFLOAT16: { STORE(uint16_t, kp_float_to_bfloat16((float)to_double(n))); break; }
-    case KP_FLOAT32: { STORE(float, to_double(n)); break; }
-    default: { STORE(double, to_double(n)); break; }
+    case KP_BOOL:
+        *p = to_double(n) != 0;
+        break;
+    case KP_INT8:
+    case KP_UINT8: {
+        STORE(uint8_t, to_int64(n));
+        break;
+    }
+    case KP_INT16:
+    case KP_UINT16: {
+        STORE(uint16_t, to_int64(n));
+        break;
+    }
+    case KP_INT32:
+    case KP_UINT32: {
+        STORE(uint32_t, to_int64(n));
+        break;
+    }
+    case KP_INT64:
+    case KP_UINT64: {
+        STORE(int64_t, to_int64(n));
+        break;
+    }
+    case KP_FLOAT16: {
+        STORE(uint16_t, kp_float_to_half((float)to_double(n)));
+        break;
+    }
+    case KP_BFLOAT16: {
+        STORE(uint16_t, kp_float_to_bfloat16((float)to_double(n)));
+        break;
+    }
+    case KP_FLOAT32: {
+        STORE(float, to_double(n));
+        break;
+    }
+    default: {
+        STORE(double, to_double(n));
+        break;
+    }
     }
 }
 

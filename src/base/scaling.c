@@ -48,15 +48,19 @@ static int parse_free(const char *text, kp_scaling *out)
             out->scale = v[0];
         } else if (n > 0 && (is_mean || is_std)) {
             if (n > 1 && out->n_channels > 1 && out->n_channels != n)
-                return kp_fail(KP_EUSAGE, "preprocess \"%s\": mean and std name different numbers "
-                                          "of channels", text);
+                return kp_fail(KP_EUSAGE,
+                               "preprocess \"%s\": mean and std name different numbers "
+                               "of channels",
+                               text);
             for (int i = 0; i < 4; i++)
                 (is_mean ? out->mean : out->std)[i] = n == 1 ? v[0] : i < n ? v[i] : (float)is_std;
             if (n > 1)
                 out->n_channels = n;
         } else {
-            return kp_fail(KP_EUSAGE, "preprocess \"%s\": cannot read \"%.*s\"; write "
-                                      "scale=S,mean=A:B:C,std=A:B:C", text, (int)len, at);
+            return kp_fail(KP_EUSAGE,
+                           "preprocess \"%s\": cannot read \"%.*s\"; write "
+                           "scale=S,mean=A:B:C,std=A:B:C",
+                           text, (int)len, at);
         }
         at += len;
         if (*at == ',')
@@ -94,8 +98,10 @@ int kp_scaling_parse(const char *text, kp_scaling *out)
                strncmp(text, "std=", 4) == 0) {
         return parse_free(text, out);
     } else {
-        return kp_fail(KP_EUSAGE, "preprocess \"%s\" is not known; choose none, tf, torch, caffe, "
-                                  "scale=S,mean=A:B:C,std=A:B:C or plugin:FILE.so", text);
+        return kp_fail(KP_EUSAGE,
+                       "preprocess \"%s\" is not known; choose none, tf, torch, caffe, "
+                       "scale=S,mean=A:B:C,std=A:B:C or plugin:FILE.so",
+                       text);
     }
     return 0;
 }

@@ -5,8 +5,8 @@
 
 static int size_of(const kp_wire_port *p, int first_axis, size_t *bytes)
 {
-    if (p->ndim < first_axis ||
-        !kp_shape_bytes(p->shape + first_axis, p->ndim - first_axis, (kp_dtype)p->dtype, bytes))
+    if (p->ndim < first_axis || !kp_border_bytes(p->shape + first_axis, p->ndim - first_axis,
+                                                 (kp_dtype)p->dtype, p->string_bytes, bytes))
         return kp_fail(KP_ESHAPE, "a row of \"%s\" has no definite size", p->name);
     return 0;
 }
@@ -120,7 +120,8 @@ static int add_entry(kp_device *d, const kp_batch_entry *e)
         if (d->rows == d->max_batch || d->n_segments == KP_BATCH_ENTRIES)
             KP_TRY(flush(d));
     }
-    return 0;
+    /* Rows that depend on their batch never share one with another item's. */
+    return d->grouped ? flush(d) : 0;
 }
 
 int kp_device_run_batch(kp_device *d, const kp_batch_task *task)

@@ -8,6 +8,7 @@ typedef struct kp_device {
     const kp_device_engine *engine;
     void *state;
     int64_t max_batch;
+    bool grouped; /* rows depend on their batch */
     uint32_t n_inputs;
     size_t in_row[KP_WIRE_PORTS];  /* bytes of one row of each input */
     size_t out_row[KP_WIRE_PORTS]; /* ... of each output */

@@ -72,6 +72,7 @@ static int open_model(void **state, const kp_wire_device_setup *setup, kp_wire_d
     info->softmax_output = m->softmax_output;
     info->n_params = m->n_params;
     info->max_batch = m->max_batch;
+    info->grouped = kp_model_is_grouped(e->model);
     KP_TRY(copy_ports(&info->inputs, m->inputs, m->n_inputs, "inputs"));
     return copy_ports(&info->outputs, m->outputs, m->n_outputs, "outputs");
 }
@@ -86,12 +87,18 @@ static int stage(void *state, const kp_wire_device_stage *wire, kp_wire_ports *o
         in[i].dtype = (kp_dtype)wire->rows.port[i].dtype;
         in[i].ndim = wire->rows.port[i].ndim;
         memcpy(in[i].shape, wire->rows.port[i].shape, sizeof in[i].shape);
+        in[i].string_bytes = wire->rows.port[i].string_bytes;
         in[i].scaling = scaling;
     }
     kp_port out[KP_WIRE_PORTS];
     memcpy(out, e->info.outputs, e->info.n_outputs * sizeof out[0]);
     KP_TRY(kp_model_stage(e->model, in, wire->rows.n, out));
-    return copy_ports(outputs, out, e->info.n_outputs, "outputs");
+    KP_TRY(copy_ports(outputs, out, e->info.n_outputs, "outputs"));
+    for (uint32_t i = 0; i < outputs->n; i++) {
+        if (outputs->port[i].dtype == KP_STRING)
+            outputs->port[i].string_bytes = (int32_t)kp_model_staged_width(e->model);
+    }
+    return 0;
 }
 
 static int run(void *state, const kp_segment *segments, size_t n, void *const *out)

@@ -29,6 +29,7 @@ static int load(kp_device *d, kp_msg *msg)
     free(setup);
     KP_TRY(status);
     d->max_batch = msg->body.device_info.max_batch;
+    d->grouped = msg->body.device_info.grouped != 0;
     if (d->max_batch < 1)
         return kp_fail(KP_EINTERNAL, "the engine gave no batch size");
     return kp_channel_send(KP_CONTROL_FD, msg, KP_MSG_DEVICE_INFO, NULL, 0);

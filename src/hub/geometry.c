@@ -35,7 +35,9 @@ static int row_bytes(const kp_wire_ports *ports, int first_axis, size_t *row, si
     for (uint32_t i = 0; i < ports->n; i++) {
         const kp_wire_port *port = &ports->port[i];
         int n = port->ndim - first_axis;
-        if (n < 0 || !kp_shape_bytes(port->shape + first_axis, n, (kp_dtype)port->dtype, &row[i]) ||
+        if (n < 0 ||
+            !kp_border_bytes(port->shape + first_axis, n, (kp_dtype)port->dtype, port->string_bytes,
+                             &row[i]) ||
             !kp_add_size(*sum, row[i], sum))
             return kp_fail(KP_ESHAPE,
                            "\"%s\" has no definite size; give the size of the images or "
@@ -98,7 +100,13 @@ static int choose_files(kp_geometry *g, size_t workers, size_t slots_max, size_t
 static int choose_rows(kp_geometry *g, size_t in, size_t out, size_t slots_max, size_t cells_max)
 {
     g->rows_per_item = rows_of_a_block(in, out);
-    for (;; g->rows_per_item /= 2) {
+    /* An item's rows are batched from its first one on: whole batches, so that items do not show.
+     */
+    if (g->grouped)
+        g->rows_per_item = g->rows_per_item > g->max_batch
+                               ? g->rows_per_item / g->max_batch * g->max_batch
+                               : g->max_batch;
+    for (;; g->rows_per_item = g->grouped ? g->max_batch : g->rows_per_item / 2) {
         if (!lay_out(g->in_row, g->rows.n, g->rows_per_item, g->slot_offset, &g->slot_stride) ||
             !lay_out(g->out_row, g->outputs.n, g->rows_per_item, g->cell_offset, &g->cell_stride))
             return too_little(g, slots_max);
@@ -112,7 +120,7 @@ static int choose_rows(kp_geometry *g, size_t in, size_t out, size_t slots_max, 
             at_most(at_most(want, slots_max, g->slot_stride), cells_max, g->cell_stride);
         if (g->n_slots >= 3 || (g->n_slots >= 1 && g->rows_per_item == 1))
             return 0;
-        if (g->rows_per_item == 1)
+        if (g->rows_per_item == (g->grouped ? g->max_batch : 1))
             return too_little(g, slots_max);
     }
 }

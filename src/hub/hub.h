@@ -161,6 +161,7 @@ typedef struct kp_geometry {
     size_t slot_stride, cell_stride;
     uint32_t n_slots, n_cells;
     int64_t rows_per_item, max_batch;
+    bool grouped; /* rows depend on their batch */
 } kp_geometry;
 
 typedef enum kp_phase {
@@ -333,6 +334,10 @@ void kp_queue_wake_hub(kp_pipeline *p); /* with the lock held */
 /* kp_pipeline_finish, and items of files that come after all that was begun are forgotten, as if
  * they had not been submitted: an early end that takes no longer than what is under way. */
 void kp_queue_drop(kp_pipeline *p);
+/* Rows that are run together when rows depend on each other: items should be multiples; else 0. */
+int64_t kp_pipeline_group(const kp_pipeline *p);
+/* Bytes of an element of an output of strings; else 0. */
+int32_t kp_pipeline_text_width(const kp_pipeline *p, size_t output);
 /* Is this a callback? What would wait for the hub must not wait here. */
 bool kp_queue_on_hub_thread(const kp_pipeline *p);
 

@@ -1,5 +1,6 @@
 /* kp_job_*: opening with all checks, the report, the end. */
 #include "hub/job.h"
+#include "hub/hub.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -106,9 +107,12 @@ static int open_pipeline(kp_job *job, const kp_tensor *examples, size_t n)
     return kp_scaling_parse(scaling, &job->scaling);
 }
 
+/* Whether the rows must be known before the pipeline can be: open sizes, widths of strings. */
 static bool open_sizes(const kp_model_info *m)
 {
     for (size_t i = 0; i < m->n_inputs; i++) {
+        if (m->inputs[i].dtype == KP_STRING)
+            return true;
         for (int d = 1; d < m->inputs[i].ndim; d++) {
             if (m->inputs[i].shape[d] < 0)
                 return true;
@@ -170,7 +174,7 @@ static int prepare(kp_job *job)
         job->to_skip = job->opt.skip;
     } else {
         KP_TRY(open_for_rows(job));
-        job_rows_set_block(&job->rows, job->info.rows_per_item);
+        job_rows_set_block(&job->rows, job->info.rows_per_item, kp_pipeline_group(job->pipeline));
         KP_TRY(job_rows_skip(&job->rows, job->opt.skip));
         job->row_number = job->opt.skip;
     }

@@ -57,7 +57,8 @@ bool job_rows_example(const job_rows *r, kp_tensor *example);
 int job_rows_bind(job_rows *r, const kp_model_info *m, bool exact);
 /* After the bind: an example for each input; examples has n_columns entries. */
 void job_rows_examples(const job_rows *r, kp_tensor *examples);
-void job_rows_set_block(job_rows *r, int64_t most_rows);
+/* group: 0, or the rows of a batch when they depend on each other. */
+void job_rows_set_block(job_rows *r, int64_t most_rows, int64_t group);
 /* The next rows, at most `most`. KP_EAGAIN: all blocks are in flight. *block NULL when only a bad
  * row came. KP_EEND. */
 int job_rows_next(job_rows *r, int64_t most, job_block **block, kp_row_problem *problem);

@@ -1,4 +1,5 @@
 /* With the model known: which outputs are written, in which form, under which labels. */
+#include "hub/hub.h"
 #include "hub/job.h"
 
 #include <stdlib.h>
@@ -68,7 +69,10 @@ static int choose_outputs(kp_job *job)
         job->chosen[i] = at;
         const char *name = o->n_outputs > 0 ? o->outputs[i] : p->name;
         job->sink_outputs[i] =
-            (kp_sink_output){.name = name, .dtype = p->dtype, .ndim = p->ndim - 1};
+            (kp_sink_output){.name = name,
+                             .dtype = p->dtype,
+                             .ndim = p->ndim - 1,
+                             .string_bytes = kp_pipeline_text_width(job->pipeline, at)};
         memcpy(job->sink_outputs[i].shape, p->shape + 1, sizeof *p->shape * (size_t)(p->ndim - 1));
     }
     job->n_chosen = n;
@@ -85,7 +89,7 @@ static int choose_outputs(kp_job *job)
 static int64_t class_count(const kp_job *job)
 {
     const kp_sink_output *o = &job->sink_outputs[0];
-    return job->n_chosen == 1 && o->ndim == 1 ? o->shape[0] : -1;
+    return job->n_chosen == 1 && o->ndim == 1 && o->dtype != KP_STRING ? o->shape[0] : -1;
 }
 
 static int choose_top(kp_job *job)

@@ -288,8 +288,26 @@ static int does_not_fit(const kp_array_info *info, const kp_port *p)
                    kp_shape_text(p->shape, p->ndim, port, sizeof port));
 }
 
+/* The arrays as what the input takes: numbers, or strings of one width. */
+static int settle_type(job_column *c, const kp_port *p)
+{
+    int32_t widest = 1, width;
+    for (size_t i = 0; i < c->n_arrays; i++) {
+        if (p->dtype != KP_STRING) {
+            KP_TRY(kp_array_as_numbers(c->arrays[i]));
+            continue;
+        }
+        KP_TRY(kp_array_as_text(c->arrays[i], &width));
+        widest = width > widest ? width : widest;
+    }
+    for (size_t i = 0; p->dtype == KP_STRING && i < c->n_arrays; i++)
+        KP_TRY(kp_array_set_width(c->arrays[i], widest));
+    return 0;
+}
+
 static int bind_column(job_column *c, const kp_port *p, bool exact)
 {
+    KP_TRY(settle_type(c, p));
     for (size_t i = 0; i < c->n_arrays; i++) {
         const kp_array_info *info = kp_array_describe(c->arrays[i]);
         int64_t shape[KP_MAX_DIMS];
@@ -341,7 +359,7 @@ void job_rows_examples(const job_rows *r, kp_tensor *examples)
 
 /* ---- blocks ---- */
 
-void job_rows_set_block(job_rows *r, int64_t most_rows)
+void job_rows_set_block(job_rows *r, int64_t most_rows, int64_t group)
 {
     size_t row = 1;
     for (size_t i = 0; i < r->n_columns; i++)
@@ -349,6 +367,9 @@ void job_rows_set_block(job_rows *r, int64_t most_rows)
     int64_t rows = (int64_t)(BLOCK_BYTES / row);
     rows = rows < 1 ? 1 : rows;
     r->block_rows = most_rows > 0 && rows > most_rows ? most_rows : rows;
+    /* Rows that depend on their batch: every block but the last is whole batches. */
+    if (group > 0)
+        r->block_rows = r->block_rows > group ? r->block_rows / group * group : group;
     size_t blocks = FLIGHT_BYTES / ((size_t)r->block_rows * row);
     r->max_blocks = blocks < BLOCKS_MIN ? BLOCKS_MIN : blocks > BLOCKS_MAX ? BLOCKS_MAX : blocks;
 }

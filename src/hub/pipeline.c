@@ -185,6 +185,16 @@ int kp_pipeline_open(kp_pipeline **out, const char *model_path, const kp_pipelin
     return status;
 }
 
+int64_t kp_pipeline_group(const kp_pipeline *p)
+{
+    return p->geo.grouped ? p->geo.max_batch : 0;
+}
+
+int32_t kp_pipeline_text_width(const kp_pipeline *p, size_t output)
+{
+    return output < p->geo.outputs.n ? p->geo.outputs.port[output].string_bytes : 0;
+}
+
 int kp_pipeline_describe(const kp_pipeline *p, kp_pipeline_info *info)
 {
     if (p == NULL || info == NULL)

@@ -59,6 +59,11 @@ static int check_rows(const kp_pipeline *p, const kp_item *item, int64_t *n_rows
         const kp_wire_port *want = &g->rows.port[i];
         if (t->ndim < 1 || t->ndim > KP_MAX_DIMS)
             return kp_fail(KP_EINVAL, "rows for input \"%s\" are of rank %d", want->name, t->ndim);
+        if (t->dtype == KP_STRING && want->dtype == KP_STRING &&
+            t->string_bytes != want->string_bytes)
+            return kp_fail(KP_ESHAPE,
+                           "rows for input \"%s\" are strings of %d bytes, but %d were announced",
+                           want->name, t->string_bytes, want->string_bytes);
         bool same = (int32_t)t->dtype == want->dtype && t->ndim == want->ndim + 1;
         for (int d = 0; same && d < want->ndim; d++)
             same = t->shape[d + 1] == want->shape[d];

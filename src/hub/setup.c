@@ -214,6 +214,8 @@ static void drop_batch(const kp_wire_ports *from, kp_wire_ports *to)
 int kp_setup_rows_from_example(kp_pipeline *p, kp_wire_ports *rows)
 {
     drop_batch(&p->model.inputs, rows);
+    for (uint32_t i = 0; i < rows->n; i++)
+        rows->port[i].string_bytes = rows->port[i].dtype == KP_STRING; /* none was announced */
     if (p->opt.row_example == NULL)
         return 0;
     if (p->opt.n_row_examples != rows->n)
@@ -221,10 +223,13 @@ int kp_setup_rows_from_example(kp_pipeline *p, kp_wire_ports *rows)
                        rows->n);
     for (uint32_t i = 0; i < rows->n; i++) {
         const kp_tensor *t = &p->opt.row_example[i];
-        if (t->ndim < 1 || t->ndim > KP_MAX_DIMS || kp_dtype_size(t->dtype) == 0)
-            return kp_fail(KP_EUSAGE, "the array for input \"%s\" has no rows of numbers",
+        if (t->ndim < 1 || t->ndim > KP_MAX_DIMS ||
+            (kp_dtype_size(t->dtype) == 0 && (t->dtype != KP_STRING || t->string_bytes < 1)))
+            return kp_fail(KP_EUSAGE,
+                           "the array for input \"%s\" has no rows of numbers or strings",
                            rows->port[i].name);
         rows->port[i].dtype = (int32_t)t->dtype;
+        rows->port[i].string_bytes = t->dtype == KP_STRING ? t->string_bytes : 0;
         rows->port[i].ndim = t->ndim - 1;
         memcpy(rows->port[i].shape, t->shape + 1, (size_t)(t->ndim - 1) * sizeof t->shape[0]);
     }
@@ -290,6 +295,7 @@ static int make_records(kp_pipeline *p)
             t->dtype = (kp_dtype)g->outputs.port[o].dtype;
             t->ndim = g->outputs.port[o].ndim;
             memcpy(t->shape, g->outputs.port[o].shape, sizeof t->shape);
+            t->string_bytes = g->outputs.port[o].string_bytes;
             t->data =
                 (unsigned char *)p->cells_region.base + i * g->cell_stride + g->cell_offset[o];
         }

@@ -216,6 +216,7 @@ static void show_prepared(kp_pipeline *p, const kp_record *r)
         memcpy(t->shape + 1, port->shape, (size_t)port->ndim * sizeof t->shape[0]);
         t->data = (uint8_t *)p->slots_region.base + r->slot * g->slot_stride + g->slot_offset[i];
         t->size_bytes = g->in_row[i];
+        t->string_bytes = port->string_bytes;
     }
     p->opt.on_prepared(p->opt.on_prepared_ctx, r->tag, inputs, g->rows.n);
 }

@@ -107,6 +107,36 @@ int kp_array_read(kp_array *a, kp_dtype as, void *dst, int64_t max_rows, int64_t
                 : 0;
 }
 
+int kp_array_as_text(kp_array *a, int32_t *width)
+{
+    if (a->reader->as_text != NULL)
+        return a->reader->as_text(a, width);
+    *width = a->info.string_bytes;
+    return a->info.dtype == KP_STRING
+               ? 0
+               : kp_fail(KP_ESHAPE, "cannot use \"%s\": it holds %s, the model takes strings",
+                         a->path, kp_dtype_name(a->info.dtype));
+}
+
+int kp_array_as_numbers(kp_array *a)
+{
+    if (a->info.dtype == KP_STRING)
+        return kp_fail(KP_ESHAPE, "cannot use \"%s\": it holds strings, the model takes numbers",
+                       a->path);
+    return a->reader->as_numbers != NULL ? a->reader->as_numbers(a) : 0;
+}
+
+int kp_array_set_width(kp_array *a, int32_t width)
+{
+    size_t bytes;
+    if (a->info.dtype != KP_STRING || width < a->info.string_bytes ||
+        !kp_mul_size(a->row_elems, (size_t)width, &bytes))
+        return kp_fail(KP_ELIMIT, "cannot use \"%s\": its strings are too large", a->path);
+    a->info.string_bytes = width;
+    a->row_bytes = bytes;
+    return 0;
+}
+
 int kp_array_skip(kp_array *a, uint64_t n, uint64_t *skipped)
 {
     KP_TRY(a->reader->skip(a, n, skipped));

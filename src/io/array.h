@@ -9,6 +9,9 @@ typedef struct kp_array_reader {
     int (*read)(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read, kp_row_problem *problem);
     int (*skip)(kp_array *a, uint64_t n, uint64_t *skipped);
     void (*close)(kp_array *a);
+    /* NULL: only numbers, or strings already. As the public calls. */
+    int (*as_text)(kp_array *a, int32_t *width);
+    int (*as_numbers)(kp_array *a);
 } kp_array_reader;
 
 struct kp_array {

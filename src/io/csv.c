@@ -1,8 +1,8 @@
 /*
- * CSV as rows of numbers: one row a line, commas, fields may be quoted, an empty field is NaN.
- * Streams; a row of the wrong length or with a word in it is one failed row.
+ * CSV as rows of numbers (csv_text.c: of strings): one row a line, commas, fields may be quoted, an
+ * empty field is NaN. Streams; a row of the wrong length or with a word in it is one failed row.
  */
-#include "io/array.h"
+#include "io/csv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,27 +12,9 @@
 
 enum { CSV_READ = 1 << 18, CSV_RECORD_MAX = 1 << 25 };
 
-struct csv {
-    int fd;
-    bool eof;
-    char *buf; /* bytes begin..end are unread */
-    size_t begin, end, cap;
-    double *first; /* the first row, read at opening for its width */
-    bool first_waiting;
-    int64_t line; /* of the record last taken, from 1 */
-    int64_t next_line;
-    char field[64]; /* a quoted field without its quotes */
-};
-
-/* One record without its line end; it lives until the next call. KP_EEND. */
-struct record {
-    char *at;
-    size_t n;
-};
-
 static int csv_fill(kp_array *a)
 {
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     if (s->begin > 0) {
         memmove(s->buf, s->buf + s->begin, s->end - s->begin);
         s->end -= s->begin;
@@ -42,8 +24,8 @@ static int csv_fill(kp_array *a)
      * no more than its length. */
     if (s->end + CSV_READ + 1 > s->cap) {
         if (s->cap > CSV_RECORD_MAX)
-            return kp_fail(KP_ELIMIT, "cannot read \"%s\": line %lld is longer than 64 MB",
-                           a->path, (long long)s->next_line);
+            return kp_fail(KP_ELIMIT, "cannot read \"%s\": line %lld is longer than 64 MB", a->path,
+                           (long long)s->next_line);
         size_t cap = s->cap == 0 ? 2 * CSV_READ : s->cap * 2;
         char *buf = realloc(s->buf, cap);
         if (buf == NULL)
@@ -62,7 +44,7 @@ static int csv_fill(kp_array *a)
 
 /* Where the record that begins at `begin` ends: at a line end outside quotes. SIZE_MAX: not seen
  * yet. *lines counts the line ends within. */
-static size_t record_end(const struct csv *s, int64_t *lines)
+static size_t record_end(const kp_csv *s, int64_t *lines)
 {
     bool quoted = false;
     *lines = 1;
@@ -82,9 +64,9 @@ static size_t record_end(const struct csv *s, int64_t *lines)
     return SIZE_MAX;
 }
 
-static int take_record(kp_array *a, struct record *r)
+int kp_csv_take(kp_array *a, kp_csv_record *r)
 {
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     for (;;) {
         int64_t lines = 1;
         size_t stop = s->end > s->begin ? record_end(s, &lines) : SIZE_MAX;
@@ -110,7 +92,7 @@ static int take_record(kp_array *a, struct record *r)
 
 /* The next field's text, trimmed, NUL-terminated; *rest behind its comma or NULL at the end. NULL:
  * the quotes are damaged or a quoted number is absurdly long. */
-static const char *take_field(struct csv *s, char *at, char **rest)
+static const char *take_field(kp_csv *s, char *at, char **rest)
 {
     at += strspn(at, " \t");
     if (*at != '"') {
@@ -151,8 +133,7 @@ static bool parse_number(const char *text, double *out)
 
 /* A record's numbers to dst (at most max). *n: how many fields there are. Returns the first field
  * that is not a number, from 1, or 0. */
-static size_t parse_record(struct csv *s, const struct record *r, double *dst, size_t max,
-                           size_t *n)
+static size_t parse_record(kp_csv *s, const kp_csv_record *r, double *dst, size_t max, size_t *n)
 {
     char *rest = r->at;
     size_t bad = 0;
@@ -188,8 +169,10 @@ static void describe_problem(const kp_array *a, int64_t line, size_t n, size_t b
 static int csv_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
                     kp_row_problem *problem)
 {
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     double *row = dst;
+    if (s->text)
+        return kp_csv_read_text(a, dst, max_rows, n_read, problem);
     if (s->first_waiting) {
         memcpy(row, s->first, a->row_bytes);
         s->first_waiting = false;
@@ -197,9 +180,9 @@ static int csv_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
         return 0;
     }
     for (; *n_read < max_rows; (*n_read)++, row += a->row_elems) {
-        struct record r;
+        kp_csv_record r;
         size_t n;
-        int status = take_record(a, &r);
+        int status = kp_csv_take(a, &r);
         if (status != 0)
             return status == KP_EEND && *n_read > 0 ? 0 : status;
         size_t bad = parse_record(s, &r, row, a->row_elems, &n);
@@ -213,15 +196,15 @@ static int csv_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
 
 static int csv_skip(kp_array *a, uint64_t n, uint64_t *skipped)
 {
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     *skipped = 0;
     if (n > 0 && s->first_waiting) {
         s->first_waiting = false;
         *skipped = 1;
     }
     for (; *skipped < n; (*skipped)++) {
-        struct record r;
-        int status = take_record(a, &r);
+        kp_csv_record r;
+        int status = kp_csv_take(a, &r);
         if (status != 0)
             return status == KP_EEND ? 0 : status;
     }
@@ -230,17 +213,29 @@ static int csv_skip(kp_array *a, uint64_t n, uint64_t *skipped)
 
 static void csv_close(kp_array *a)
 {
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     if (s->fd >= 0)
         close(s->fd);
     free(s->buf);
     free(s->first);
+    free(s->first_text);
 }
 
-static const kp_array_reader csv_reader = {csv_read, csv_skip, csv_close};
+static int csv_as_numbers(kp_array *a)
+{
+    const kp_csv *s = a->state;
+    if (s->first_bad == 0)
+        return 0;
+    return kp_fail(KP_EUSAGE, "cannot use \"%s\": field %zu of line %lld is not a number%s",
+                   a->path, s->first_bad, (long long)s->line,
+                   s->header ? "" : "; if that line is a header, add --header");
+}
+
+static const kp_array_reader csv_reader = {csv_read, csv_skip, csv_close, kp_csv_as_text,
+                                           csv_as_numbers};
 
 /* Fields of a record, without looking into them. */
-static size_t count_fields(const struct record *r)
+static size_t count_fields(const kp_csv_record *r)
 {
     size_t n = 1;
     bool quoted = false;
@@ -252,13 +247,13 @@ static size_t count_fields(const struct record *r)
 }
 
 /* The first row of numbers gives the width that all others must have. */
-static int read_first(kp_array *a, bool header)
+static int read_first(kp_array *a)
 {
-    struct csv *s = a->state;
-    struct record r;
-    int status = header ? take_record(a, &r) : 0;
+    kp_csv *s = a->state;
+    kp_csv_record r;
+    int status = s->header ? kp_csv_take(a, &r) : 0;
     if (status == 0)
-        status = take_record(a, &r);
+        status = kp_csv_take(a, &r);
     if (status == KP_EEND) {
         a->info.n_rows = 0;
         return 0;
@@ -266,13 +261,13 @@ static int read_first(kp_array *a, bool header)
     KP_TRY(status);
     size_t width = count_fields(&r), n;
     s->first = calloc(width, sizeof *s->first);
-    if (s->first == NULL)
+    s->first_text = malloc(r.n + 1);
+    if (s->first == NULL || s->first_text == NULL)
         return kp_fail(KP_ENOMEM, "no memory to read \"%s\"", a->path);
-    size_t bad = parse_record(s, &r, s->first, width, &n);
-    if (bad != 0)
-        return kp_fail(KP_EUSAGE, "cannot use \"%s\": field %zu of line %lld is not a number%s",
-                       a->path, bad, (long long)s->line,
-                       header ? "" : "; if that line is a header, add --header");
+    memcpy(s->first_text, r.at, r.n + 1);
+    s->first_size = r.n;
+    s->first_bad = parse_record(s, &r, s->first, width, &n);
+    n = s->first_bad != 0 ? width : n;
     a->row_elems = n;
     a->row_bytes = n * sizeof(double);
     a->info.ndim = 1;
@@ -281,7 +276,7 @@ static int read_first(kp_array *a, bool header)
     return 0;
 }
 
-static void skip_byte_order_mark(struct csv *s)
+static void skip_byte_order_mark(kp_csv *s)
 {
     if (s->end - s->begin >= 3 && memcmp(s->buf + s->begin, "\xef\xbb\xbf", 3) == 0)
         s->begin += 3;
@@ -290,10 +285,10 @@ static void skip_byte_order_mark(struct csv *s)
 int kp_array_open_csv(kp_array **out, const char *path, bool header)
 {
     *out = NULL;
-    kp_array *a = kp_array_new(path, &csv_reader, sizeof(struct csv));
+    kp_array *a = kp_array_new(path, &csv_reader, sizeof(kp_csv));
     if (a == NULL)
         return KP_ENOMEM;
-    struct csv *s = a->state;
+    kp_csv *s = a->state;
     s->fd = open(path, O_RDONLY | O_CLOEXEC);
     s->next_line = 1;
     a->info.dtype = KP_FLOAT64;
@@ -302,7 +297,8 @@ int kp_array_open_csv(kp_array **out, const char *path, bool header)
         s->fd < 0 ? kp_fail_errno(KP_EIO, errno, "could not read \"%s\"", path) : csv_fill(a);
     if (status == 0) {
         skip_byte_order_mark(s);
-        status = read_first(a, header);
+        s->header = header;
+        status = read_first(a);
     }
     if (status != 0) {
         kp_array_close(&a);

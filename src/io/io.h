@@ -81,8 +81,8 @@ typedef struct kp_row_problem {
     char message[200];
 } kp_row_problem;
 
-/* KP_EIO: cannot be read; KP_EFORMAT: malformed; KP_EUSAGE: holds what cannot be used (objects,
- * text in a CSV without a header line, ...). */
+/* KP_EIO: cannot be read; KP_EFORMAT: malformed; KP_EUSAGE: holds what cannot be used (objects). A
+ * CSV is one of numbers until kp_array_as_text. */
 int kp_array_open_npy(kp_array **out, const char *path);
 int kp_array_open_csv(kp_array **out, const char *path, bool header);
 /* The arrays of an .npz in the order of the file: *arrays (free with kp_free after closing each).
@@ -95,6 +95,14 @@ size_t kp_array_row_bytes(const kp_array *a, kp_dtype as);
  * the row after those n_read (which may be 0) was passed over. KP_EEND after the last. */
 int kp_array_read(kp_array *a, kp_dtype as, void *dst, int64_t max_rows, int64_t *n_read,
                   kp_row_problem *problem);
+/* Takes the array as strings: a CSV's fields are then read as text, as long as its longest (of a
+ * pipe: as KP_CSV_PIPE_TEXT). *width: bytes of its longest string. KP_ESHAPE: it holds numbers. */
+int kp_array_as_text(kp_array *a, int32_t *width);
+enum { KP_CSV_PIPE_TEXT = 4096, KP_CSV_TEXT_MAX = 1 << 20 };
+/* Strings are read with this width from now on; not less than their own. */
+int kp_array_set_width(kp_array *a, int32_t width);
+/* Takes the array as numbers. KP_EUSAGE: a CSV whose first line is none. */
+int kp_array_as_numbers(kp_array *a);
 /* Passes over up to n rows; *skipped says how many there were. */
 int kp_array_skip(kp_array *a, uint64_t n, uint64_t *skipped);
 void kp_array_close(kp_array **a);
@@ -148,6 +156,7 @@ typedef struct kp_sink_output {
     kp_dtype dtype;
     int ndim;
     int64_t shape[KP_MAX_DIMS];
+    int32_t string_bytes; /* KP_STRING: bytes of the longest string, for arrays */
 } kp_sink_output;
 
 typedef struct kp_sink_spec {

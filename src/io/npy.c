@@ -265,6 +265,13 @@ void kp_npy_elements(const kp_npy_header *h, int32_t string_bytes, const uint8_t
             text_element(h, src + i * h->elem_bytes, (uint8_t *)dst + i * (size_t)string_bytes);
         return;
     }
+    if (h->dtype == KP_STRING && (size_t)string_bytes != h->elem_bytes) {
+        memset(dst, 0, n * (size_t)string_bytes);
+        for (size_t i = 0; i < n; i++)
+            memcpy((uint8_t *)dst + i * (size_t)string_bytes, src + i * h->elem_bytes,
+                   h->elem_bytes);
+        return;
+    }
     memcpy(dst, src, n * h->elem_bytes);
     if (h->big_endian && h->dtype != KP_STRING && h->elem_bytes > 1)
         swap_elements(dst, h->elem_bytes, n);

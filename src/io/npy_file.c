@@ -41,7 +41,7 @@ static int read_c(kp_array *a, uint8_t *dst, int64_t first, int64_t n)
     struct npy *s = a->state;
     size_t row = kp_npy_file_row_bytes(a, &s->header), bytes = row * (size_t)n;
     uint64_t at = s->header.data_offset + (uint64_t)first * row;
-    if (!s->header.ucs4 && !s->header.big_endian)
+    if (!s->header.ucs4 && !s->header.big_endian && row == a->row_bytes)
         return read_at(a, dst, bytes, at);
     KP_TRY(kp_array_grow(a, &s->raw, &s->raw_bytes, bytes));
     KP_TRY(read_at(a, s->raw, bytes, at));
@@ -110,7 +110,7 @@ static void npy_close(kp_array *a)
     free((char *)(uintptr_t)(a->info.name[0] != '\0' ? a->info.name : NULL));
 }
 
-static const kp_array_reader npy_reader = {npy_read, npy_skip, npy_close};
+static const kp_array_reader npy_reader = {.read = npy_read, .skip = npy_skip, .close = npy_close};
 
 static int read_header(kp_array *a, uint64_t size)
 {

@@ -44,8 +44,13 @@ static kp_dtype stored_type(kp_dtype dtype)
 static int header_text(const kp_npy_rows *w, int64_t n_rows, char *buf, size_t size)
 {
     const kp_sink_output *o = &w->output;
-    int n = snprintf(buf, size, "{'descr': '%s', 'fortran_order': False, 'shape': (%lld,",
-                     descr(o->dtype), (long long)n_rows);
+    char type[24];
+    if (o->dtype == KP_STRING) /* so many characters: no text has more than bytes */
+        snprintf(type, sizeof type, "<U%d", o->string_bytes);
+    else
+        snprintf(type, sizeof type, "%s", descr(o->dtype));
+    int n = snprintf(buf, size, "{'descr': '%s', 'fortran_order': False, 'shape': (%lld,", type,
+                     (long long)n_rows);
     for (int d = 0; d < o->ndim; d++)
         n += snprintf(buf + n, size - (size_t)n, d + 1 < o->ndim ? " %lld," : " %lld",
                       (long long)o->shape[d]);
@@ -57,8 +62,8 @@ static int header_text(const kp_npy_rows *w, int64_t n_rows, char *buf, size_t s
 static int fix_shape(kp_npy_rows *w)
 {
     char text[KP_NPY_HEADER_ROOM];
-    if (!kp_shape_bytes(w->output.shape, w->output.ndim, stored_type(w->output.dtype),
-                        &w->row_bytes))
+    if (!kp_border_bytes(w->output.shape, w->output.ndim, stored_type(w->output.dtype),
+                         4 * w->output.string_bytes, &w->row_bytes))
         return kp_fail(KP_ELIMIT, "the output \"%s\" is too large", w->output.name);
     int n = header_text(w, INT64_MAX, text, sizeof text);
     w->header_bytes = ((size_t)n + 11 + 63) / 64 * 64;
@@ -72,8 +77,10 @@ int kp_npy_rows_init(kp_npy_rows *w, const kp_sink_output *output)
     memset(w, 0, sizeof *w);
     w->output = *output;
     w->crc = (uint32_t)crc32(0, NULL, 0);
-    if (output->dtype == KP_STRING)
-        return kp_fail(KP_EUSAGE, "the output \"%s\" is text: write it as .jsonl", output->name);
+    if (output->dtype == KP_STRING &&
+        (output->string_bytes < 1 || output->string_bytes > INT32_MAX / 4))
+        return kp_fail(KP_EUSAGE, "the output \"%s\" is text of any length: write it as .jsonl",
+                       output->name);
     return kp_shape_count(output->shape, output->ndim, &n) ? fix_shape(w) : 0;
 }
 
@@ -96,7 +103,7 @@ static void put_holes(kp_npy_rows *w, int64_t rows, kp_buf *to)
     double nan_value = (double)NAN;
     uint8_t one[8] = {0};
     kp_dtype type = stored_type(w->output.dtype);
-    size_t elem = kp_dtype_size(type);
+    size_t elem = type == KP_STRING ? 4 : kp_dtype_size(type);
     if (kp_dtype_is_float(type))
         kp_convert(type, one, KP_FLOAT64, &nan_value, 1);
     size_t from = to->len;
@@ -122,6 +129,42 @@ static bool same_shape(const kp_npy_rows *w, const kp_row_values *v)
            memcmp(v->shape, w->output.shape, sizeof *v->shape * (size_t)v->ndim) == 0;
 }
 
+/* The code point at s, as Python reads UTF-8 with surrogateescape; *n: its bytes. */
+static uint32_t code_point(const uint8_t *s, size_t left, size_t *n)
+{
+    uint32_t c = s[0], least = 0x80;
+    size_t more = c < 0x80 ? 0 : c < 0xC2 ? 9 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : c < 0xF5 ? 3 : 9;
+    *n = 1;
+    if (more == 0)
+        return c;
+    uint32_t value = more < 9 ? c & (0x3Fu >> more) : 0;
+    for (size_t i = 1; more < 9 && i <= more; i++) {
+        if (i >= left || (s[i] & 0xC0) != 0x80)
+            return 0xDC00 + c;
+        value = value << 6 | (s[i] & 0x3Fu);
+    }
+    least = more == 2 ? 0x800 : more == 3 ? 0x10000 : 0x80;
+    if (more == 9 || value < least || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000))
+        return 0xDC00 + c;
+    *n = more + 1;
+    return value;
+}
+
+/* String i as NumPy's <U: UCS-4, NUL-padded. */
+static void put_characters(const kp_row_values *v, size_t i, int32_t room, kp_buf *to)
+{
+    const char *text;
+    size_t n = kp_row_text(v, i, &text), at = 0, used;
+    for (int32_t k = 0; k < room; k++) {
+        uint32_t c = 0;
+        if (at < n) {
+            c = code_point((const uint8_t *)text + at, n - at, &used);
+            at += used;
+        }
+        kp_buf_add(to, &c, sizeof c);
+    }
+}
+
 static int put_row(kp_npy_rows *w, const kp_result_row *r, size_t o, kp_buf *to)
 {
     kp_row_values v;
@@ -136,7 +179,10 @@ static int put_row(kp_npy_rows *w, const kp_result_row *r, size_t o, kp_buf *to)
                        kp_shape_text(w->output.shape, w->output.ndim, there, sizeof there));
     }
     size_t from = to->len;
-    if (w->output.dtype == KP_BFLOAT16) {
+    if (w->output.dtype == KP_STRING) {
+        for (size_t i = 0; i < v.n; i++)
+            put_characters(&v, i, w->output.string_bytes, to);
+    } else if (w->output.dtype == KP_BFLOAT16) {
         for (size_t i = 0; i < v.n; i++) {
             float f;
             kp_convert(KP_FLOAT32, &f, KP_BFLOAT16, v.data + i * 2, 1);

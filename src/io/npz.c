@@ -44,7 +44,7 @@ static int npz_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
     if (left <= 0)
         return KP_EEND;
     size_t bytes = kp_npy_file_row_bytes(a, &s->header) * (size_t)n;
-    if (!s->header.ucs4 && !s->header.big_endian) {
+    if (!s->header.ucs4 && !s->header.big_endian && bytes == a->row_bytes * (size_t)n) {
         KP_TRY(read_member(a, dst, bytes));
     } else {
         KP_TRY(kp_array_grow(a, &s->raw, &s->raw_bytes, bytes + 1));
@@ -78,7 +78,7 @@ static void npz_close(kp_array *a)
     free((char *)(uintptr_t)(a->info.name[0] != '\0' ? a->info.name : NULL));
 }
 
-static const kp_array_reader npz_reader = {npz_read, npz_skip, npz_close};
+static const kp_array_reader npz_reader = {.read = npz_read, .skip = npz_skip, .close = npz_close};
 
 /* The header in steps: first its length, then the whole. */
 static int read_header(kp_array *a, uint64_t size)

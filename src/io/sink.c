@@ -151,7 +151,8 @@ static uint64_t known_bytes(const kp_sink *s)
     for (size_t i = 0; i < s->spec.n_outputs; i++) {
         const kp_sink_output *o = &s->spec.outputs[i];
         size_t row, bytes;
-        if (!kp_shape_bytes(o->shape, o->ndim, o->dtype, &row))
+        if (o->string_bytes > INT32_MAX / 4 ||
+            !kp_border_bytes(o->shape, o->ndim, o->dtype, 4 * o->string_bytes, &row))
             return 0;
         if (!kp_mul_size(row, (size_t)s->spec.n_items, &bytes) || bytes > INT64_MAX / 2)
             return UINT64_MAX;

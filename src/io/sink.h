@@ -63,6 +63,8 @@ int kp_result_row_values(const kp_result_row *r, size_t output, kp_row_values *v
 enum { KP_NUMBER_TEXT = 40 };
 size_t kp_number_text(char *buf, kp_dtype dtype, const void *value);
 size_t kp_number_json(char *buf, kp_dtype dtype, const void *value);
+/* The bytes of string i. */
+size_t kp_row_text(const kp_row_values *v, size_t i, const char **text);
 /* The k best of a record's only output; *values: its row as float32 (valid until the next call). */
 typedef struct kp_top {
     int k;

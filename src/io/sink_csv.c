@@ -10,19 +10,43 @@ struct csv {
     kp_buf waiting;   /* files of failed items before that, NUL-terminated */
 };
 
-static void put_field(kp_buf *b, const char *text)
+static void put_text(kp_buf *b, const char *text, size_t n)
 {
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        kp_buf_puts(b, text);
+    bool quoted = false;
+    for (size_t i = 0; i < n && !quoted; i++)
+        quoted = strchr(",\"\r\n", text[i]) != NULL && text[i] != '\0';
+    if (!quoted) {
+        kp_buf_add(b, text, n);
         return;
     }
     kp_buf_puts(b, "\"");
-    for (const char *q; (q = strchr(text, '"')) != NULL; text = q + 1) {
+    for (const char *q; (q = memchr(text, '"', n)) != NULL;) {
         kp_buf_add(b, text, (size_t)(q - text));
         kp_buf_puts(b, "\"\"");
+        n -= (size_t)(q + 1 - text);
+        text = q + 1;
     }
-    kp_buf_puts(b, text);
+    kp_buf_add(b, text, n);
     kp_buf_puts(b, "\"");
+}
+
+static void put_field(kp_buf *b, const char *text)
+{
+    put_text(b, text, strlen(text));
+}
+
+/* A comma and element i. */
+static void put_value(kp_buf *b, kp_dtype dtype, const kp_row_values *v, size_t i)
+{
+    char text[KP_NUMBER_TEXT + 1] = ",";
+    if (dtype == KP_STRING) {
+        const char *bytes;
+        size_t n = kp_row_text(v, i, &bytes);
+        kp_buf_puts(b, ",");
+        put_text(b, bytes, n);
+        return;
+    }
+    kp_buf_add(b, text, kp_number_text(text + 1, dtype, v->data + i * v->elem_bytes) + 1);
 }
 
 static void put_name(kp_buf *b, const char *name, size_t i)
@@ -147,11 +171,8 @@ static int write_values(kp_sink *s, const kp_result_row *r)
         kp_row_values v;
         KP_TRY(kp_result_row_values(r, o, &v));
         n += v.n;
-        for (size_t i = 0; n <= c->width && i < v.n; i++) {
-            char text[KP_NUMBER_TEXT + 1] = ",";
-            size_t len = kp_number_text(text + 1, r->outputs[o].dtype, v.data + i * v.elem_bytes);
-            kp_buf_add(b, text, len + 1);
-        }
+        for (size_t i = 0; n <= c->width && i < v.n; i++)
+            put_value(b, r->outputs[o].dtype, &v, i);
     }
     end_line(s, r->truth, false);
     return n == c->width ? 0

@@ -38,6 +38,18 @@ static int put_top(kp_sink *s, kp_buf *b, const kp_result_row *r)
     return 0;
 }
 
+static void put_value(kp_buf *b, kp_dtype dtype, const kp_row_values *v, size_t i)
+{
+    char text[KP_NUMBER_TEXT];
+    if (dtype == KP_STRING) {
+        const char *bytes;
+        size_t n = kp_row_text(v, i, &bytes);
+        kp_buf_json_string(b, bytes, n);
+        return;
+    }
+    kp_buf_add(b, text, kp_number_json(text, dtype, v->data + i * v->elem_bytes));
+}
+
 /* Opens and closes a bracket wherever an axis begins or ends: element i is the first of axis d when
  * i is a multiple of the product of the sizes from d on. */
 static void put_nested(kp_buf *b, const kp_row_values *v, kp_dtype dtype)
@@ -53,8 +65,7 @@ static void put_nested(kp_buf *b, const kp_row_values *v, kp_dtype dtype)
             if (i % block[d] == 0)
                 kp_buf_add(b, "[", 1);
         }
-        char text[KP_NUMBER_TEXT];
-        kp_buf_add(b, text, kp_number_json(text, dtype, v->data + i * v->elem_bytes));
+        put_value(b, dtype, v, i);
         for (int d = v->ndim; d-- > 0;) {
             if ((i + 1) % block[d] == 0)
                 kp_buf_add(b, "]", 1);

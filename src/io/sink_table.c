@@ -90,6 +90,20 @@ static int top_rows(kp_sink *s, struct table *t, const kp_result_row *r)
     return 0;
 }
 
+/* A string without what would move the cursor, cut to what a cell holds. */
+static void value_text(char *buf, size_t size, kp_dtype dtype, const kp_row_values *v, size_t i)
+{
+    if (dtype != KP_STRING) {
+        kp_number_text(buf, dtype, v->data + i * v->elem_bytes);
+        return;
+    }
+    const char *bytes;
+    size_t n = kp_row_text(v, i, &bytes), at = 0;
+    for (; at < n && at + 1 < size; at++)
+        buf[at] = (unsigned char)bytes[at] < ' ' || bytes[at] == 127 ? ' ' : bytes[at];
+    buf[at] = '\0';
+}
+
 static int value_row(kp_sink *s, struct table *t, const kp_result_row *r)
 {
     int row = next_row(t, r->file), column = 1;
@@ -97,7 +111,7 @@ static int value_row(kp_sink *s, struct table *t, const kp_result_row *r)
         kp_row_values v;
         KP_TRY(kp_result_row_values(r, o, &v));
         for (size_t i = 0; i < v.n; i++, column++) {
-            char text[KP_NUMBER_TEXT], name[200];
+            char text[200], name[200];
             if (column >= COLUMNS) {
                 t->values_cut = true;
                 break;
@@ -105,7 +119,7 @@ static int value_row(kp_sink *s, struct table *t, const kp_result_row *r)
             snprintf(name, sizeof name, "%s_%zu", s->names[o], i);
             if (t->cells[0][column] == NULL)
                 set_cell(t, 0, column, name);
-            kp_number_text(text, r->outputs[o].dtype, v.data + i * v.elem_bytes);
+            value_text(text, sizeof text, r->outputs[o].dtype, &v, i);
             set_cell(t, row, column, text);
         }
     }

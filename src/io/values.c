@@ -20,6 +20,15 @@ int kp_result_row_values(const kp_result_row *r, size_t output, kp_row_values *v
     return 0;
 }
 
+size_t kp_row_text(const kp_row_values *v, size_t i, const char **text)
+{
+    size_t n = v->elem_bytes;
+    *text = (const char *)v->data + i * v->elem_bytes;
+    while (n > 0 && (*text)[n - 1] == '\0')
+        n--;
+    return n;
+}
+
 /* Integers of every type in one; false for floats. */
 static bool as_integer(kp_dtype dtype, const void *value, int64_t *i, uint64_t *u)
 {

@@ -133,6 +133,8 @@ typedef struct kp_wire_port {
     char name[KP_WIRE_NAME];
     int32_t dtype, ndim;
     int64_t shape[KP_MAX_DIMS];
+    int32_t string_bytes; /* KP_STRING in slots and cells: bytes of one element */
+    int32_t reserved;
 } kp_wire_port;
 
 typedef struct kp_wire_ports {
@@ -173,6 +175,8 @@ typedef struct kp_wire_device_info {
     char name[KP_WIRE_NAME], class_name[64], keras_version[64], preprocess[64], backend[64];
     int32_t threads;
     uint32_t softmax_output;
+    uint32_t grouped; /* rows depend on their batch: an item's rows run max_batch by max_batch */
+    uint32_t reserved;
     int64_t n_params, max_batch;
     kp_wire_ports inputs, outputs;
 } kp_wire_device_info;

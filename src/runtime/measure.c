@@ -46,6 +46,11 @@ int kp_measure_init(kp_model *m)
     return 0;
 }
 
+bool kp_model_is_grouped(const kp_model *m)
+{
+    return m->grouped;
+}
+
 /* Outputs that have a size of their own in each batch. */
 static int check_outputs(kp_model *m)
 {

@@ -59,6 +59,7 @@ struct kp_model {
     uint64_t clock;
     kp_staging *staging; /* n_inputs, after kp_model_stage */
     kp_variant *staged;
+    size_t staged_width; /* of string outputs */
     const void **in_now; /* n_inputs and n_outputs pointers of the batch that runs */
     void **out_now;
 };

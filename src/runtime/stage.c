@@ -1,6 +1,7 @@
 /* Rows that lie in segments of other memory: gathered, cast and scaled in one pass, then run. */
 #include "runtime/gather.h"
 #include "runtime/model.h"
+#include "runtime/texts.h"
 
 enum { ALIGN = 64 };
 
@@ -18,9 +19,10 @@ static int fit_row(const kp_model *m, size_t i, const kp_staging *s, int64_t *sh
 {
     const kp_port *port = &m->info.inputs[i];
     int ndim = s->ndim;
-    int64_t count;
-    bool fits = s->ndim >= 0 && s->ndim < KP_MAX_DIMS && kp_dtype_size(s->dtype) > 0 &&
-                kp_shape_count(s->shape, s->ndim, &count);
+    size_t bytes;
+    bool fits = s->ndim >= 0 && s->ndim < KP_MAX_DIMS &&
+                (s->dtype == KP_STRING) == (port->dtype == KP_STRING) &&
+                kp_border_bytes(s->shape, s->ndim, s->dtype, s->string_bytes, &bytes);
     if (fits) {
         memcpy(shape + 1, s->shape, (size_t)ndim * sizeof *shape);
         if (ndim == port->ndim && s->shape[ndim - 1] == 1)
@@ -44,6 +46,16 @@ static int fit_row(const kp_model *m, size_t i, const kp_staging *s, int64_t *sh
                    m->info.name, kp_shape_text(port->shape + 1, port->ndim - 1, want, sizeof want));
 }
 
+static size_t widest_input(const kp_model *m)
+{
+    int32_t widest = 1;
+    for (size_t i = 0; i < m->info.n_inputs; i++) {
+        if (m->staging[i].dtype == KP_STRING && m->staging[i].string_bytes > widest)
+            widest = m->staging[i].string_bytes;
+    }
+    return (size_t)widest;
+}
+
 static void describe_outputs(const kp_model *m, const kp_variant *v, kp_port *outputs)
 {
     for (size_t o = 0; o < m->info.n_outputs; o++) {
@@ -53,6 +65,11 @@ static void describe_outputs(const kp_model *m, const kp_variant *v, kp_port *ou
         outputs[o].ndim = value->ndim;
         memcpy(outputs[o].shape, value->shape, sizeof outputs[o].shape);
     }
+}
+
+size_t kp_model_staged_width(const kp_model *m)
+{
+    return m->staged_width;
 }
 
 int kp_model_stage(kp_model *m, const kp_staging *inputs, size_t n_inputs, kp_port *outputs)
@@ -72,6 +89,11 @@ int kp_model_stage(kp_model *m, const kp_staging *inputs, size_t n_inputs, kp_po
         KP_TRY(fit_row(m, i, &inputs[i], shapes + i * KP_MAX_DIMS));
     kp_variant *v;
     void *unused;
+    if (m->n_open > 0) {
+        KP_TRY(kp_measure_begin(m, shapes, false));
+        for (int i = 0; i < m->n_open; i++)
+            m->sizes_now[i] = 1; /* whatever the texts: the outputs are the same */
+    }
     KP_TRY(kp_variant_get(m, shapes, &v));
     for (size_t i = 0; i < n_inputs; i++)
         KP_TRY(kp_variant_in_buffer(v, i, &unused));
@@ -79,6 +101,7 @@ int kp_model_stage(kp_model *m, const kp_staging *inputs, size_t n_inputs, kp_po
         KP_TRY(kp_variant_out_buffer(v, o, &unused));
     memcpy(m->staging, inputs, n_inputs * sizeof *inputs);
     m->staged = v;
+    m->staged_width = kp_texts_bound(v->graph, widest_input(m));
     m->info.max_batch = v->max_batch;
     if (outputs != NULL)
         describe_outputs(m, v, outputs);
@@ -92,7 +115,8 @@ static int gather_input(kp_model *m, kp_variant *v, size_t i, const kp_segment *
     const kp_staging *s = &m->staging[i];
     const kp_value *value = v->graph->inputs[i];
     const void *only = segments[0].inputs[i];
-    if (n_segments == 1 && s->scaling.identity && s->dtype == value->dtype &&
+    bool texts = s->dtype == KP_STRING;
+    if (n_segments == 1 && !texts && s->scaling.identity && s->dtype == value->dtype &&
         ((uintptr_t)only & (ALIGN - 1)) == 0) {
         m->in_now[i] = only;
         return 0;
@@ -103,11 +127,38 @@ static int gather_input(kp_model *m, kp_variant *v, size_t i, const kp_segment *
     m->in_now[i] = dst;
     for (size_t k = 0; k < n_segments; k++) {
         int64_t n = segments[k].n_rows * n_values;
-        KP_TRY(kp_gather(&s->scaling, channels, value->dtype, dst, s->dtype, segments[k].inputs[i],
-                         n));
-        dst += (size_t)n * kp_dtype_size(value->dtype);
+        if (texts)
+            kp_texts_read((kp_text *)(void *)dst, segments[k].inputs[i], (size_t)s->string_bytes,
+                          n);
+        else
+            KP_TRY(kp_gather(&s->scaling, channels, value->dtype, dst, s->dtype,
+                             segments[k].inputs[i], n));
+        dst += (size_t)n * kp_elem_size(value->dtype);
     }
     return 0;
+}
+
+/* All inputs; of a model with open sizes *v becomes the variant for what the rows hold. */
+static int gather_inputs(kp_model *m, kp_variant **v, const kp_segment *segments, size_t n_segments,
+                         int64_t n_rows)
+{
+    kp_variant *to = m->n_open > 0 ? m->probe : *v;
+    void *unused;
+    for (size_t i = 0; i < m->info.n_inputs; i++) {
+        KP_TRY(kp_variant_in_buffer(to, i, &unused));
+        KP_TRY(gather_input(m, to, i, segments, n_segments));
+    }
+    if (m->n_open == 0)
+        return 0;
+    KP_TRY(kp_measure_run(m, n_rows));
+    return kp_variant_get(m, m->staged->shapes, v);
+}
+
+static void put_strings(const kp_model *m, const kp_variant *v, size_t o, int64_t n_rows, void *out)
+{
+    size_t bytes;
+    if (kp_value_bytes(v->graph->outputs[o], n_rows, &bytes))
+        kp_texts_write(out, m->staged_width, m->out_now[o], (int64_t)(bytes / sizeof(kp_text)));
 }
 
 int kp_model_run_staged(kp_model *m, const kp_segment *segments, size_t n_segments,
@@ -125,15 +176,19 @@ int kp_model_run_staged(kp_model *m, const kp_segment *segments, size_t n_segmen
     }
     if (n_rows == 0)
         return kp_fail(KP_EINVAL, "a batch without rows cannot be run");
-    for (size_t i = 0; i < m->info.n_inputs; i++)
-        KP_TRY(gather_input(m, v, i, segments, n_segments));
+    KP_TRY(gather_inputs(m, &v, segments, n_segments, n_rows));
     for (size_t o = 0; o < m->info.n_outputs; o++) {
-        bool aligned = ((uintptr_t)out[o] & (ALIGN - 1)) == 0;
-        m->out_now[o] = aligned ? out[o] : v->out_buffer[o];
+        bool direct =
+            ((uintptr_t)out[o] & (ALIGN - 1)) == 0 && v->graph->outputs[o]->dtype != KP_STRING;
+        m->out_now[o] = out[o];
+        if (!direct)
+            KP_TRY(kp_variant_out_buffer(v, o, &m->out_now[o]));
     }
     KP_TRY(m->backend->run(v->exec, m->in_now, m->out_now, n_rows));
     for (size_t o = 0; o < m->info.n_outputs; o++) {
-        if (m->out_now[o] != out[o])
+        if (v->graph->outputs[o]->dtype == KP_STRING)
+            put_strings(m, v, o, n_rows, out[o]);
+        else if (m->out_now[o] != out[o])
             memcpy(out[o], m->out_now[o],
                    (size_t)n_rows * kp_value_row_bytes(v->graph->outputs[o]));
     }
