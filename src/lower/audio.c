@@ -1,7 +1,7 @@
 /* Layers for sound: STFTSpectrogram, MelSpectrogram. */
 #include "lower/build.h"
 
-enum { BINS_MAX = 1 << 24 };
+enum { BINS_MAX = 1 << 22 };
 
 static int fail(const kp_layer *l, const char *why)
 {
@@ -55,7 +55,7 @@ static int repeat_kernel(kp_lw *w, const spectrogram *s, kp_value *kernel, kp_va
     float *to;
     if (!from)
         return KP_ENOMEM;
-    if (!kp_mul_size((size_t)s->frame * row, (size_t)s->channels, &n) || n > BINS_MAX * 16u ||
+    if (!kp_mul_size((size_t)s->frame * row, (size_t)s->channels, &n) || n > BINS_MAX * 8u ||
         (to = kp_arena_array(w->mem, n, sizeof *to)) == NULL)
         return kp_fail(KP_ELIMIT, "its waves for %lld channels are too large",
                        (long long)s->channels);
@@ -188,7 +188,7 @@ static int read_mel(const kp_layer *l, mel *m)
     KP_TRY(kp_cfg_float(l, "ref_power", 1, &m->reference));
     bool fits = m->fft >= 1 && m->fft <= BINS_MAX && m->step >= 1 && m->frame >= 1 &&
                 m->frame <= m->fft && m->bands >= 1 && m->bands <= 1 << 16 &&
-                (m->fft / 2 + 1) * m->bands <= BINS_MAX * 16ll && m->rate > 0;
+                (m->fft / 2 + 1) * m->bands <= BINS_MAX * 4ll && m->rate > 0;
     return fits ? 0 : fail(l, "its settings are out of range");
 }
 

@@ -89,13 +89,15 @@ static int do_category(kp_lw *w, const kp_lw_call *c, kp_value **out)
 static int read_boundaries(kp_lw *w, const kp_layer *l, kp_bins *b)
 {
     const char *key = kp_lw_is_null(l, "bin_boundaries") ? "bins" : "bin_boundaries";
-    double *v = kp_arena_array(w->mem, BOUNDARIES_MAX, sizeof *v);
+    const json_t *list = json_object_get(l->config, key);
+    size_t most = json_array_size(list);
+    if (!json_is_array(list) || most > BOUNDARIES_MAX)
+        return fail(l, "it has no bin_boundaries: adapt() it and save the model again");
+    double *v = kp_arena_array(w->mem, most + 1, sizeof *v);
     if (!v)
         return KP_ENOMEM;
-    if (!json_is_array(json_object_get(l->config, key)))
-        return fail(l, "it has no bin_boundaries: adapt() it and save the model again");
-    if (json_array_size(json_object_get(l->config, key)) > 0)
-        KP_TRY(kp_lw_numbers(l, key, BOUNDARIES_MAX, v, &b->n));
+    if (most > 0)
+        KP_TRY(kp_lw_numbers(l, key, (int)most, v, &b->n));
     float *boundaries = kp_arena_array(w->mem, (size_t)b->n + 1, sizeof *boundaries);
     if (!boundaries)
         return KP_ENOMEM;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TOKENS_MAX = 1 << 28 };
+enum { TOKENS_MAX = 1 << 24 };
 
 /* Tokens as they are stored, with special ones in front or not. */
 typedef struct tokens {
