@@ -166,6 +166,16 @@ static void describe_problem(const kp_array *a, int64_t line, size_t n, size_t b
     }
 }
 
+static int csv_as_numbers(kp_array *a)
+{
+    const kp_csv *s = a->state;
+    if (s->first_bad == 0)
+        return 0;
+    return kp_fail(KP_EUSAGE, "cannot use \"%s\": field %zu of line %lld is not a number%s",
+                   a->path, s->first_bad, (long long)s->line,
+                   s->header ? "" : "; if that line is a header, add --header");
+}
+
 static int csv_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
                     kp_row_problem *problem)
 {
@@ -174,6 +184,7 @@ static int csv_read(kp_array *a, void *dst, int64_t max_rows, int64_t *n_read,
     if (s->text)
         return kp_csv_read_text(a, dst, max_rows, n_read, problem);
     if (s->first_waiting) {
+        KP_TRY(csv_as_numbers(a));
         memcpy(row, s->first, a->row_bytes);
         s->first_waiting = false;
         *n_read = 1;
@@ -219,16 +230,6 @@ static void csv_close(kp_array *a)
     free(s->buf);
     free(s->first);
     free(s->first_text);
-}
-
-static int csv_as_numbers(kp_array *a)
-{
-    const kp_csv *s = a->state;
-    if (s->first_bad == 0)
-        return 0;
-    return kp_fail(KP_EUSAGE, "cannot use \"%s\": field %zu of line %lld is not a number%s",
-                   a->path, s->first_bad, (long long)s->line,
-                   s->header ? "" : "; if that line is a header, add --header");
 }
 
 static const kp_array_reader csv_reader = {csv_read, csv_skip, csv_close, kp_csv_as_text,

@@ -39,7 +39,7 @@ int kp_measure_init(kp_model *m)
     for (int i = 0; i < g->n_nodes; i++) {
         kp_node *n = g->nodes[i];
         if (is_open(n))
-            m->open[m->n_open++] = (kp_open_node){n, NULL, n->attr.kernel.params};
+            m->open[m->n_open++] = (kp_open_node){.node = n, .params = n->attr.kernel.params};
         m->grouped = m->grouped || (n->op == KP_OP_KERNEL && n->attr.kernel.def->whole_batch);
     }
     m->grouped = m->grouped || m->n_open > 0;
@@ -72,15 +72,14 @@ static int check_outputs(kp_model *m)
     return rc;
 }
 
-/* The open nodes in the probe's graph: right after it was made they have the lowered nodes' params.
- */
+/* The open nodes in the probe's graph, right after it was made. */
 static void find_copies(kp_model *m)
 {
     const kp_graph *g = m->probe->graph;
     for (int k = 0; k < m->n_open; k++) {
         for (int i = 0; i < g->n_nodes; i++) {
             if (g->nodes[i]->op == KP_OP_KERNEL &&
-                g->nodes[i]->attr.kernel.params == m->open[k].node->attr.kernel.params)
+                g->nodes[i]->attr.kernel.params == m->open[k].fixed)
                 m->open[k].probe = g->nodes[i];
         }
     }

@@ -21,9 +21,10 @@ enum { KP_PREDICT_BATCH = 32 };
 
 /* A node whose result has a size that only the data of a batch decide. */
 typedef struct kp_open_node {
-    kp_node *node;      /* in the lowered graph; its params are those of the latest variant */
+    kp_node *node;      /* in the lowered graph */
     kp_node *probe;     /* its copy in the probe's graph */
     const void *params; /* as lowered: the size is open */
+    const void *fixed;  /* those of the variant that was made last */
 } kp_open_node;
 
 /* The model made ready for one shape of its inputs. */

@@ -108,17 +108,23 @@ static int check_outputs(const kp_model *m, const kp_graph *g)
     return 0;
 }
 
-/* Settles the open nodes' sizes in the lowered graph, from which the variant is made. */
+/* Settles the open nodes' sizes in the lowered graph while the variant is made of it. */
 static int fix_sizes(kp_model *m, kp_variant *v)
 {
     memcpy(v->sizes, m->sizes_now, (size_t)m->n_open * sizeof *v->sizes);
     KP_TRY(kp_arena_new(&v->mem, 0));
     for (int i = 0; i < m->n_open; i++) {
         const kp_kernel_def *def = m->open[i].node->attr.kernel.def;
-        KP_TRY(
-            def->fix(m->open[i].params, v->sizes[i], v->mem, &m->open[i].node->attr.kernel.params));
+        KP_TRY(def->fix(m->open[i].params, v->sizes[i], v->mem, &m->open[i].fixed));
+        m->open[i].node->attr.kernel.params = m->open[i].fixed;
     }
     return 0;
+}
+
+static void open_sizes_again(kp_model *m)
+{
+    for (int i = 0; i < m->n_open; i++)
+        m->open[i].node->attr.kernel.params = m->open[i].params;
 }
 
 static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool probe)
@@ -141,6 +147,7 @@ static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool
         rc = fix_sizes(m, v);
     if (rc == 0)
         rc = kp_graph_specialise(&v->graph, m->low.graph, ports, (int)n_in);
+    open_sizes_again(m);
     if (probe) {
         v->max_batch = m->info.max_batch;
         goto done;

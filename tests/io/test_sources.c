@@ -475,13 +475,40 @@ static void csv_headers_are_asked_for(void **state)
     int64_t n;
     uint64_t skipped;
     kp_row_problem problem;
-    assert_int_equal(kp_array_open_csv(&a, path_of("h.csv"), false), KP_EUSAGE);
+    assert_int_equal(kp_array_open_csv(&a, path_of("h.csv"), false), 0);
+    assert_int_equal(kp_array_as_numbers(a), KP_EUSAGE);
     assert_non_null(strstr(kp_errmsg(), "--header"));
+    assert_int_equal(kp_array_read(a, KP_FLOAT64, rows, 2, &n, &problem), KP_EUSAGE);
+    kp_array_close(&a);
     assert_int_equal(kp_array_open_csv(&a, path_of("h.csv"), true), 0);
     assert_int_equal(kp_array_skip(a, 1, &skipped), 0);
     assert_int_equal(kp_array_read(a, KP_FLOAT64, rows, 2, &n, &problem), 0);
     assert_int_equal(n, 1);
     assert_true(rows[0] == 3 && rows[1] == 4);
+    kp_array_close(&a);
+}
+
+static void csv_rows_are_strings(void **state)
+{
+    (void)state;
+    put_text("t.csv", "a,\"b, \"\"x\"\"\nc\"\n, longest of all\nonly\n");
+    kp_array *a;
+    char rows[2][2][15];
+    int32_t width;
+    int64_t n;
+    kp_row_problem problem;
+    assert_int_equal(kp_array_open_csv(&a, path_of("t.csv"), false), 0);
+    assert_int_equal(kp_array_as_text(a, &width), 0);
+    assert_int_equal(width, 15);
+    assert_int_equal(kp_array_describe(a)->shape[0], 2);
+    assert_int_equal(kp_array_read(a, KP_STRING, rows, 2, &n, &problem), 0);
+    assert_int_equal(n, 2);
+    assert_string_equal(rows[0][0], "a");
+    assert_string_equal(rows[0][1], "b, \"x\"\nc");
+    assert_string_equal(rows[1][0], "");
+    assert_memory_equal(rows[1][1], " longest of all", 15);
+    assert_int_equal(kp_array_read(a, KP_STRING, rows, 2, &n, &problem), 0);
+    assert_int_equal(problem.error, KP_ITEM_SHAPE);
     kp_array_close(&a);
 }
 
@@ -533,6 +560,7 @@ int main(void)
         TEST(a_shrinking_file_is_an_error),
         TEST(csv_rows_are_numbers),
         TEST(csv_headers_are_asked_for),
+        TEST(csv_rows_are_strings),
         TEST(labels_are_lines_or_an_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
