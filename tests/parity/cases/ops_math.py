@@ -108,7 +108,11 @@ def saturate_cast(rng):
     x = draw(rng, shape, pick(rng, "float32", "float32", "int32", "uint8", "int16"), pick(rng, 1, 300, 1e5, 1e10))
     if x.dtype == np.float32 and x.size:
         x[rng.random(x.shape) < 0.2] = pick(rng, np.inf, -np.inf, 1e30, -1e30)
-    return one(lambda v: ops.saturate_cast(v, pick(rng, *KINDS, "float16")), shape, x)
+    kind = pick(rng, *KINDS, "float16")
+    if x.dtype == np.float32 and kind in ("int32", "uint32", "int64"):
+        # Keras' own limit is one too large in float32, so that 1e30 becomes 0 or the least number.
+        x = np.clip(x, -1e9, 1e9).astype("float32")
+    return one(lambda v: ops.saturate_cast(v, kind), shape, x)
 
 
 @case("ConvertToTensor", "op")
