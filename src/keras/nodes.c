@@ -280,6 +280,13 @@ static int split_states(struct level *lv, kp_arg *entries, kp_call *call)
     kp_arg states = {
         .kind = KP_ARG_LIST, .n_items = entries->n_items - 1, .items = entries->items + 1};
     kp_arg *old = &call->kwargs;
+    entries->n_items = 1;
+    for (int i = 0; i < old->n_items; i++) {
+        if (strcmp(old->keys[i], "initial_state") == 0) { /* named as well, as null */
+            old->items[i] = states;
+            return 0;
+        }
+    }
     size_t n = (size_t)old->n_items + 1;
     kp_arg *items = kp_arena_array(lv->k->mem, n, sizeof *items);
     const char **keys = kp_arena_array(lv->k->mem, n, sizeof *keys);
@@ -294,7 +301,6 @@ static int split_states(struct level *lv, kp_arg *entries, kp_call *call)
     old->items = items;
     old->keys = keys;
     old->n_items = (int)n;
-    entries->n_items = 1;
     return 0;
 }
 
