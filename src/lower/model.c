@@ -167,17 +167,23 @@ static bool has_own_shapes(const kp_layers *m)
     return true;
 }
 
+/* In a loop's body the inputs would be the body's: a graph apart takes them. */
 static int lower_at_own_shapes(kp_lw *w, const kp_layer *l)
 {
     const kp_layers *m = l->model;
+    kp_graph *here = w->g, *outer;
     kp_lw_result in, out;
+    if (w->g != w->whole)
+        KP_TRY(kp_lw_body_begin(w, &outer));
     KP_TRY(kp_lw_result_new(w, m->n_inputs, &in));
     for (int j = 0; j < m->n_inputs; j++) {
         kp_port port;
         KP_TRY(kp_lw_model_input(w, m, j, &port, &in.values[j]));
         w->fixed_batch = kp_lw_fixed_batch(m->calls[m->flat_inputs[j].call].layer);
     }
-    return kp_lw_model(w, l, &in, &out);
+    KP_TRY(kp_lw_model(w, l, &in, &out));
+    w->g = here;
+    return 0;
 }
 
 /* Keras' summary shows the layers of a nested model at the shapes that the model was made for, not
@@ -242,7 +248,8 @@ static int keep_given(kp_lw *w, kp_lw_record *r, int node_index, const kp_lw_res
 static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first_node,
                        const kp_lw_result *out)
 {
-    if (w->opt.n_layers > 0)
+    if (w->opt.n_layers > 0 &&
+        w->g == w->whole) /* what a loop computes step by step has no one output */
         KP_TRY(keep_given(w, r, call->node_index, out));
     if (w->silent)
         return 0;
