@@ -248,8 +248,8 @@ static int keep_given(kp_lw *w, kp_lw_record *r, int node_index, const kp_lw_res
 static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first_node,
                        const kp_lw_result *out)
 {
-    if (w->opt.n_layers > 0 &&
-        w->g == w->whole) /* what a loop computes step by step has no one output */
+    bool within = w->g != w->whole; /* a loop, whose steps have no output of their own */
+    if (w->opt.n_layers > 0 && !within)
         KP_TRY(keep_given(w, r, call->node_index, out));
     if (w->silent)
         return 0;
@@ -257,7 +257,7 @@ static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first
     if (r->order < 0) {
         r->order = w->n_called++;
         r->info.first_node = first_node;
-        r->info.n_nodes = w->g == w->whole ? w->g->n_nodes - first_node : 0;
+        r->info.n_nodes = within ? 0 : w->g->n_nodes - first_node;
     }
     r->info.outputs = out->values;
     r->info.n_outputs = out->n;

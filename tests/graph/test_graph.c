@@ -68,6 +68,82 @@ static void prints(void **state)
     assert_null(m.g);
 }
 
+/* x (N, T, H, 3), T and H open -> a scan whose body adds a state that begins as zeros. */
+static kp_graph *make_loop(bool last_only)
+{
+    kp_graph *g;
+    kp_value *x, *step, *state, *sum, *y;
+    const int64_t shape[] = {KP_DIM_BATCH, KP_DIM_UNKNOWN, KP_DIM_UNKNOWN, 3};
+    kp_node add = {.op = KP_OP_BINARY, .attr.binary.kind = KP_BIN_ADD};
+    kp_node scan = {.op = KP_OP_SCAN,
+                    .name = "m/sum",
+                    .attr.loop = {.n_seq = 1, .n_state = 1, .last_only = last_only}};
+    OK(kp_graph_new(&g));
+    OK(kp_graph_add_input(g, "x", KP_FLOAT32, shape, 4, &x));
+    OK(kp_graph_new_body(g, &scan.attr.loop.body));
+    kp_graph *body = scan.attr.loop.body;
+    const int64_t inner[] = {KP_DIM_BATCH, x->shape[2], 3};
+    OK(kp_graph_add_input(body, "step", KP_FLOAT32, inner, 3, &step));
+    OK(kp_graph_add_input(body, "state", KP_FLOAT32, inner, 3, &state));
+    OK(kp_graph_add(body, &add, (kp_value *[]){step, state}, 2, &sum));
+    OK(kp_graph_set_outputs(body, (kp_value *[]){sum, sum}, 2));
+    OK(kp_graph_add(g, &scan, (kp_value *[]){x, NULL}, 2, &y));
+    OK(kp_graph_set_outputs(g, &y, 1));
+    OK(kp_graph_verify(g));
+    return g;
+}
+
+static void loops_have_bodies(void **state)
+{
+    (void)state;
+    kp_graph *g = make_loop(false), *s;
+    kp_buf text = {0};
+    assert_false(g->specialised);
+    kp_port port = {.name = "x", .dtype = KP_FLOAT32, .ndim = 4, .shape = {-1, 7, 5, 3}};
+    OK(kp_graph_specialise(&s, g, &port, 1));
+    OK(kp_graph_optimise(s, NULL, NULL, NULL, NULL));
+    OK(kp_graph_verify(s));
+    assert_true(s->specialised);
+    OK(kp_graph_print(s, &text));
+    assert_string_equal(text.data, "%0 = input 0 : float32 (N, 7, 5, 3) \"x\"\n"
+                                   "%1 = scan %0 - sequences 1 states 1 : float32 (N, 7, 5, 3) "
+                                   "\"m/sum\"\n"
+                                   "  %0 = input 0 : float32 (N, 5, 3) \"step\"\n"
+                                   "  %1 = input 1 : float32 (N, 5, 3) \"state\"\n"
+                                   "  %2 = binary %0 %1 add : float32 (N, 5, 3)\n"
+                                   "  outputs %2 %2\n"
+                                   "outputs %1\n");
+    assert_true(kp_node_flops(s->nodes[1]) == 7 * 5 * 3);
+    kp_buf_free(&text);
+    kp_graph_free(&s);
+    kp_graph_free(&g);
+    g = make_loop(true);
+    assert_int_equal(g->outputs[0]->ndim, 3);
+    assert_true(g->outputs[0]->shape[1] == g->inputs[0]->shape[2]); /* the same symbol */
+    port.shape[1] = 0;
+    assert_int_equal(kp_graph_specialise(&s, g, &port, 1), KP_ESHAPE); /* no last step */
+    kp_graph_free(&g);
+}
+
+/* What does not fit together is refused when the loop is added. */
+static void loops_are_checked(void **state)
+{
+    (void)state;
+    kp_graph *g = make_loop(false);
+    kp_node scan = *g->nodes[1];
+    kp_value *x = g->inputs[0], *y, *other;
+    const int64_t shape[] = {KP_DIM_BATCH, 4, 3};
+    OK(kp_graph_add_input(g, "other", KP_FLOAT32, shape, 3, &other));
+    assert_int_equal(kp_graph_add(g, &scan, (kp_value *[]){other, NULL}, 2, &y), KP_ESHAPE);
+    assert_int_equal(kp_graph_add(g, &scan, (kp_value *[]){x, other}, 2, &y), KP_ESHAPE);
+    assert_int_equal(kp_graph_add(g, &scan, (kp_value *[]){NULL, NULL}, 2, &y), KP_EINTERNAL);
+    scan.attr.loop.n_state = 0;
+    assert_int_equal(kp_graph_add(g, &scan, (kp_value *[]){x, NULL}, 2, &y), KP_EINTERNAL);
+    scan.attr.loop.body = NULL;
+    assert_int_equal(kp_graph_add(g, &scan, (kp_value *[]){x, NULL}, 2, &y), KP_EINTERNAL);
+    kp_graph_free(&g);
+}
+
 static void specialises(void **state)
 {
     (void)state;
@@ -323,6 +399,8 @@ static void optimises(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(loops_have_bodies),
+        cmocka_unit_test(loops_are_checked),
         cmocka_unit_test(prints),
         cmocka_unit_test(specialises),
         cmocka_unit_test(symbols_bind_inputs),
