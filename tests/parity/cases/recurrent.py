@@ -16,7 +16,7 @@ def settle(model, rng):
     randomise(model, seed(rng))
     for v in model.variables:
         if v.path.endswith("recurrent_kernel"):
-            v.assign(rng.normal(0, 0.7 / np.sqrt(np.prod(v.shape[:-1])), v.shape))
+            v.assign(rng.normal(0, 0.5 / np.sqrt(np.prod(v.shape[:-1])), v.shape))
     return model
 
 
@@ -99,7 +99,10 @@ def common(rng):
 
 
 def gated(rng):
-    return dict(common(rng), recurrent_activation=str(rng.choice(["sigmoid", "hard_sigmoid", "tanh", "softmax"])))
+    args = dict(common(rng), recurrent_activation=str(rng.choice(["sigmoid", "hard_sigmoid", "tanh", "softmax"])))
+    if args["recurrent_activation"] == "tanh":  # below 0 a gate makes states grow
+        args["activation"] = str(rng.choice(["tanh", "softsign", "sigmoid"]))
+    return args
 
 
 def arguments(rng, kind):
