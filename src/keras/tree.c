@@ -40,11 +40,16 @@ static bool is_operation(const kp_keras *k, const json_t *object, const kp_layer
 {
     static const char *const packages[] = {"keras.src.ops", "keras.ops", "keras_core.src.ops",
                                            "keras_core.ops", "keras_core.operations"};
+    /* Layers that leave it out. */
+    static const char *const layers[] = {"InputLayer",       "SpatialDropout1D", "SpatialDropout2D",
+                                         "SpatialDropout3D", "Discretization",   "HashedCrossing"};
+    bool layer = false;
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        layer = layer || strcmp(l->class_name, layers[i]) == 0;
     if (k->format == KP_FORMAT_LEGACY_H5 && k->major >= 3 &&
         json_object_get(object, "module") == NULL)
-        return json_object_get(l->config, "trainable") == NULL &&
-               json_object_get(l->config, "layers") == NULL &&
-               strcmp(l->class_name, "InputLayer") != 0;
+        return !layer && json_object_get(l->config, "trainable") == NULL &&
+               json_object_get(l->config, "layers") == NULL;
     for (size_t i = 0; i < sizeof packages / sizeof *packages; i++)
         if (module_within(l->module, packages[i]))
             return true;

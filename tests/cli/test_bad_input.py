@@ -169,7 +169,7 @@ def test_no_space_for_an_array_of_known_size(kpredict, tmp_path):
     (["--output", "none"], "classes"),
     (["--resume"], "--resume"),
     (["--trace", "t.json"], "--trace"),
-    (["--plugin", "p.so"], "--plugin"),
+    (["--plugin", "p.so"], "p.so"),
     (["--precision", "int8"], "int8"),
     (["--preprocess", "python:m:f"], "python:"),
     (["--preprocess", "coffee"], "coffee"),
