@@ -107,6 +107,8 @@ static int do_flip(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (axes.n > 0 && axes.axis[axes.n - 1] >= x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\": there is no axis %d", c->layer->path,
                        axes.axis[axes.n - 1]);
+    if (axes.n > 0 && axes.axis[0] == 0 && x->shape[0] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "puts the rows of the batch into another order");
     return kp_lw_arrange(w, &how, x, out);
 }
 
