@@ -231,8 +231,8 @@ static bool agrees(uint32_t own, uint64_t size, bool streamed)
 static int check_header(const struct directory *d, const struct entry *e, const char *name,
                         const uint8_t **data)
 {
-    const uint8_t *p = d->bytes + d->before + e->offset;
     uint64_t room = e->offset < d->start - d->before ? d->start - d->before - e->offset : 0;
+    const uint8_t *p = d->bytes + d->before + (room > 0 ? e->offset : 0);
     if (room < HEADER_BYTES || !is_mark(p, 3, 4) || u16(p + 26) != e->name_size ||
         u16(p + 8) != e->method || (u16(p + 6) & ENCRYPTED) != 0 ||
         room - HEADER_BYTES < (uint64_t)u16(p + 26) + u16(p + 28))

@@ -255,6 +255,9 @@ static void python_numbers(void **state)
 
 /* ---- what is no model ---- */
 
+/* A literal and its size without the NUL. */
+#define BYTES(s) s, sizeof(s) - 1
+
 static void strangers(void **state)
 {
     (void)state;
@@ -263,27 +266,27 @@ static void strangers(void **state)
         size_t size;
         const char *text;
     } rows[] = {
-        {"", 0, "is empty"},
-        {"hello", 5, "neither a .keras archive nor an HDF5 file"},
-        {"\x1c\0\0\0TFL3", 8, "TensorFlow Lite"},
-        {"\x08\x09\x12\x07pytorch", 11, "ONNX"},
-        {"\x08\x01\x12\x04xxxx", 8, "SavedModel"},
-        {"\x80\x04\x95", 3, "pickle"},
-        {"version https://git-lfs.github.com/spec/v1\n", 43, "Git LFS pointer"},
-        {"<!DOCTYPE html>", 15, "web page"},
-        {"\x1f\x8b\x08", 3, "gzip"},
-        {"{\"class_name\": \"Sequential\"}", 28, "architecture (JSON) without its weights"},
-        {"{\"weight_map\": {}}", 18, "sharded weights"},
-        {"{\"modelTopology\": {\"class_name\": 1}}", 37, "TensorFlow.js"},
-        {"\"{\\\"class_name\\\": 1}\"", 23, "give the weights' file as the model"},
+        {BYTES(""), "is empty"},
+        {BYTES("hello"), "neither a .keras archive nor an HDF5 file"},
+        {BYTES("\x1c\0\0\0TFL3"), "TensorFlow Lite"},
+        {BYTES("\x08\x09\x12\x07pytorch"), "ONNX"},
+        {BYTES("\x08\x01\x12\x04xxxx"), "SavedModel"},
+        {BYTES("\x80\x04\x95"), "pickle"},
+        {BYTES("version https://git-lfs.github.com/spec/v1\n"), "Git LFS pointer"},
+        {BYTES("<!DOCTYPE html>"), "web page"},
+        {BYTES("\x1f\x8b\x08"), "gzip"},
+        {BYTES("{\"class_name\": \"Sequential\"}"), "architecture (JSON) without its weights"},
+        {BYTES("{\"weight_map\": {}}"), "sharded weights"},
+        {BYTES("{\"modelTopology\": {\"class_name\": 1}}"), "TensorFlow.js"},
+        {BYTES("\"{\\\"class_name\\\": 1}\""), "give the weights' file as the model"},
         {"\x0a\x07\x0a\x01x\x12\x05"
          "Const",
          12, "a TensorFlow graph"},
-        {"\x0a\x20\x12\x04root\"_tf_keras_sequential", 28, "keras_metadata.pb"},
-        {"model_checkpoint_path: \"w\"", 26, "load_weights"},
-        {"\0\0\0\0\x57\xfb\x80\x8b\x24\x75\x47\xdb", 12, "TensorFlow checkpoint"},
-        {"\x89HDF\r\n\x1a\n", 8, "cannot load model"},
-        {"PK\3\4", 4, "truncated or damaged"},
+        {BYTES("\x0a\x20\x12\x04root\"_tf_keras_sequential"), "keras_metadata.pb"},
+        {BYTES("model_checkpoint_path: \"w\""), "load_weights"},
+        {BYTES("\0\0\0\0\x57\xfb\x80\x8b\x24\x75\x47\xdb"), "TensorFlow checkpoint"},
+        {BYTES("\x89HDF\r\n\x1a\n"), "cannot load model"},
+        {BYTES("PK\3\4"), "truncated or damaged"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         expect(try_bytes(rows[i].bytes, rows[i].size), rows[i].text, rows[i].text);

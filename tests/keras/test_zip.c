@@ -187,7 +187,7 @@ static void truncated(void **state)
 static void put(kp_buf *b, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++) {
-        uint8_t byte = (uint8_t)(value >> (8 * i));
+        uint8_t byte = (uint8_t)(i < 8 ? value >> (8 * i) : 0);
         kp_buf_add(b, &byte, 1);
     }
 }
