@@ -156,11 +156,11 @@ static int do_reversible(kp_lw *w, const kp_lw_call *c, kp_value **out)
 /* Whether any of the values along the last axis differs from the number. */
 static int differs(kp_lw *w, double number, kp_value *x, kp_value **out)
 {
-    if (number != 0) {
+    kp_value *same;
+    if (!kp_dtype_is_float(x->dtype))
         KP_TRY(kp_lw_float(w, x, &x));
-        KP_TRY(kp_lw_linear(w, 1, -number, x, &x));
-    }
-    KP_TRY(kp_lw_truth(w, x, &x));
+    KP_TRY(kp_lw_scalar(w, x->dtype, number, &same));
+    KP_TRY(kp_lw_pair(w, KP_BIN_NOT_EQUAL, x, same, &x));
     kp_node n = {.op = KP_OP_REDUCE,
                  .attr.reduce = {.kind = KP_RED_ANY, .axes = {1, {x->ndim - 1}}}};
     return kp_lw_add(w, &n, &x, 1, out);

@@ -132,7 +132,8 @@ static int do_round(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_cast(w, operand_type(FLOATS, x->dtype), x, &x));
     if (decimals == 0)
         return kp_lw_unary(w, (kp_act){.kind = KP_ACT_ROUND}, x, out);
-    KP_TRY(kp_lw_scalar(w, x->dtype, pow(10, (double)decimals), &factor));
+    /* TensorFlow makes the factor a float32 first. */
+    KP_TRY(kp_lw_scalar(w, x->dtype, (double)(float)pow(10, (double)decimals), &factor));
     KP_TRY(kp_lw_pair(w, KP_BIN_MUL, x, factor, &x));
     KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_ROUND}, x, &x));
     KP_TRY(kp_lw_pair(w, KP_BIN_DIV, x, factor, &x));
