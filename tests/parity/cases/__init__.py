@@ -16,6 +16,10 @@ import pathlib
 import pkgutil
 
 REGISTRY = {}  # (kind, name) -> function
+# What runs but cannot be compared, and why.
+UNTRIED = {("op", name): "Keras itself cannot run or reload it" for name in
+           ("ConvTranspose", "AdaptiveAveragePool", "AdaptiveMaxPool")}
+UNTRIED[("layer", "Equalization")] = "Keras itself cannot build a model of it"
 REFUSED = {}  # (kind, name) -> (function, reason): what cannot be run, and must be refused in words
 
 

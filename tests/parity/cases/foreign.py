@@ -10,8 +10,12 @@ CODE = "needs code that a model file does not hold or that is never run"
 
 
 def with_class(path, class_name, module="keras.layers"):
-    """A model whose Dense has become a layer of another class."""
-    model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="odd")])
+    """A model whose second entry has become a layer, or an operation, of another class."""
+    if module == "keras.layers":
+        model = keras.Sequential([keras.Input((4,)), L.Dense(3, name="odd")])
+    else:
+        x = keras.Input((4,))
+        model = keras.Model(x, keras.ops.abs(x))
     plain = path.with_suffix(".plain.keras")
     model.save(plain)
     with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
@@ -38,3 +42,27 @@ def foreign(name):
 
 for _name in ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"):
     foreign(_name)
+
+
+FUNCTIONS = "holds Python functions, which are never run"
+ROWS = "mixes the rows of a batch, which are predicted apart from each other"
+OPERATIONS = {
+    "core": dict.fromkeys(("AssociativeScan", "Cond", "ForiLoop", "Map", "Scan", "Switch", "VectorizedMap",
+                           "WhileLoop"), FUNCTIONS) | {"Scatter": ROWS},
+    "linalg": {"JVP": FUNCTIONS, "Lstsq": ROWS},
+    "math": {"SegmentMin": ROWS, "SegmentProd": ROWS,
+             "ViewAsComplex": "gives complex numbers, which no layer of a file takes"},
+    "image": {"MapCoordinates": ROWS},
+    "numpy": {"Arange": "its length would be computed by the model", "Correlate": ROWS},
+}
+
+
+def operation(name, module, reason):
+    @refused(name, reason, "op")
+    def one(path, rng):
+        with_class(path, name, f"keras.src.ops.{module}")
+
+
+for _module, _names in OPERATIONS.items():
+    for _name, _reason in _names.items():
+        operation(_name, _module, _reason)

@@ -219,3 +219,10 @@ def input_layer(rng):
     y = keras.Input(shape)
     values = rng.integers(0, 2 if kind == "bool" else 100, (3,) + shape).astype(kind)
     return keras.Model([x, y], [L.Identity()(x), L.Dense(2)(y)]), [values] + inputs_of([shape], rng)
+
+
+@case("Softmax")
+def softmax(rng):
+    shape = sizes(rng, int(rng.integers(1, 4)), 2, 6)
+    axes = sorted(set(int(a) for a in rng.integers(1, len(shape) + 1, 2)))
+    return layer_case(L.Softmax(**optional(rng, axis=pick(rng, -1, axes, axes[0]))), [shape], rng)
