@@ -101,7 +101,8 @@ int kp_lw_reshape(kp_lw *w, int keep, const int64_t *dims, int n, kp_value *x, k
         return kp_fail(KP_EMODEL, "a shape of %d axes is not supported (at most %d)", keep + n,
                        KP_MAX_DIMS);
     kp_node node = {.op = KP_OP_RESHAPE, .attr.reshape = {.keep = keep, .n = n}};
-    memcpy(node.attr.reshape.dims, dims, (size_t)n * sizeof dims[0]);
+    if (n > 0)
+        memcpy(node.attr.reshape.dims, dims, (size_t)n * sizeof dims[0]);
     return kp_lw_add(w, &node, &x, 1, out);
 }
 
