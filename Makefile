@@ -40,7 +40,7 @@ check-long: check asan tsan
 
 # Programs only: a library that Python opens would need the sanitizer in Python. Whole networks on
 # the plain reference take too long here.
-ASAN_PYTESTS = tests/cli tests/io tests/e2e tests/keras tests/parity/test_parity_layers.py \
+ASAN_PYTESTS = tests/cli tests/io tests/e2e tests/keras tests/hostile tests/parity/test_parity_layers.py \
   tests/parity/test_parity_cases.py
 
 asan: ## every test with AddressSanitizer and UndefinedBehaviorSanitizer

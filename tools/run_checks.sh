@@ -26,12 +26,17 @@ run() {
     "$python" -m pytest -q --disable-warnings -p no:cacheprovider "$@"
 }
 # Comparisons with Keras run side by side; what starts and kills processes has the machine alone.
+folders="tests/parity tests/keras tests/backend tests/hostile tests/verify"
 beside="" alone=""
 for path in "$@"; do
     case $path in
-    tests) beside="tests/parity tests/keras tests/backend" alone="$alone tests --ignore=tests/parity \
-        --ignore=tests/keras --ignore=tests/backend" ;;
-    tests/parity* | tests/keras* | tests/backend*) beside="$beside $path" ;;
+    tests)
+        beside=$folders alone="$alone tests"
+        for folder in $folders; do alone="$alone --ignore=$folder"; done
+        ;;
+    tests/parity* | tests/keras* | tests/backend* | tests/hostile* | tests/verify*)
+        beside="$beside $path"
+        ;;
     *) alone="$alone $path" ;;
     esac
 done

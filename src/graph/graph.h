@@ -196,8 +196,7 @@ typedef enum kp_resize_kind {
 } kp_resize_kind;
 
 /* Window of a convolution or pooling. SAME depends on the input size (Keras: extra goes to the
- * end); kp_graph_infer_node fills pad_before/pad_after whenever the sizes are known. They are
- * negative where a pooling in 3 dimensions leaves out cells at the edges. Of a
+ * end); kp_graph_infer_node fills pad_before/pad_after whenever the sizes are known. Of a
  * transposed convolution they are what is cut off the full scatter of (i-1)*stride + extent cells,
  * whatever the size; pad_after may be negative there: cells that only get the bias are added. */
 typedef struct kp_window {
@@ -375,7 +374,7 @@ struct kp_graph {
     bool specialised; /* all sizes but the batch are known */
     int64_t next_symbol;
     struct kp_graph_pages *pages; /* of kp_graph_alloc_pages */
-    kp_graph **bodies; /* of the loops, also of those that are swept away */
+    kp_graph **bodies;            /* of the loops, also of those that are swept away */
     int n_bodies, cap_bodies;
     kp_eval_fn eval; /* for constant folding, while kp_graph_optimise runs; may be NULL */
     void *eval_ctx;

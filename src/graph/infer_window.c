@@ -53,10 +53,7 @@ static int slide(kp_infer *c, const kp_window *w, int i, int64_t size, int64_t *
     if (w->padding == KP_PAD_SAME) {
         *out = size / s + (size % s != 0);
         int64_t total = (*out - 1) * s + e - size;
-        /* Where a stride skips cells, TensorFlow's pooling in 3 dimensions, and no other window,
-         * starts within the image: the cells that it leaves out are shared by both ends. */
-        bool centred = c->n->op == KP_OP_POOL && w->n_spatial == 3;
-        total = *out > 0 && (total > 0 || centred) ? total : 0;
+        total = total > 0 && *out > 0 ? total : 0;
         before = total / 2;
         after = total - before;
     } else {

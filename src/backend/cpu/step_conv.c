@@ -136,8 +136,7 @@ bool kp_step_pool(kp_step *s, const kp_node *n)
         return false;
     const kp_window *w = &n->attr.pool.window;
     for (int d = 0; d < w->n_spatial; d++) {
-        if (w->dilation[d] > 1 || w->pad_before[d] >= w->size[d] || w->pad_after[d] >= w->size[d] ||
-            w->pad_before[d] < 0)
+        if (w->dilation[d] > 1 || w->pad_before[d] >= w->size[d] || w->pad_after[d] >= w->size[d])
             return false;
     }
     take(s, -1);
