@@ -478,7 +478,7 @@ static void take_best(double *best, bool (*run)(const kp_resize_job *r), const k
     *best = speed > *best ? speed : *best;
 }
 
-/* The fast paths are several times as fast as the twin: half of it would mean that they are not
+/* The fast paths are several times as fast as the twin: a slower one would mean that they are not
  * taken. */
 static void test_bilinear_is_faster_than_its_twin(void **state)
 {
@@ -506,7 +506,7 @@ static void test_bilinear_is_faster_than_its_twin(void **state)
     print_message("500x375 to 224x224: %.0f a second, without AVX2 %.0f, plain twin %.0f\n", fast,
                   lines, plain);
 #ifndef KP_SANITIZED
-    assert_true(fast > plain / 2 && lines > plain / 2);
+    assert_true(fast > plain && lines > plain);
 #endif
     free(src);
     free(out);
