@@ -52,13 +52,17 @@ static size_t row_ports(const kp_graph *g)
     return sum;
 }
 
-/* Bytes of the inputs, the outputs and the two largest values of a row. */
+/* Bytes of the inputs, the outputs and the two largest values of a row, and of the largest step of
+ * a loop. */
 static size_t row_footprint(const kp_graph *g)
 {
-    size_t sum = row_ports(g), first = 0, second = 0;
+    size_t sum = row_ports(g), first = 0, second = 0, loop = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         if (g->nodes[i]->op == KP_OP_CONST)
             continue;
+        const kp_graph *body = kp_node_body(g->nodes[i]);
+        size_t step = body == NULL ? 0 : row_footprint(body);
+        loop = step > loop ? step : loop;
         size_t bytes = kp_value_row_bytes(g->nodes[i]->output);
         if (bytes > first) {
             second = first;
@@ -67,7 +71,7 @@ static size_t row_footprint(const kp_graph *g)
             second = bytes;
         }
     }
-    return sum + first + second;
+    return sum + first + second + loop;
 }
 
 static double graph_flops(const kp_graph *g)
