@@ -5,6 +5,7 @@
 #include <gif_lib.h>
 #include <jansson.h>
 #include <jpeglib.h>
+#include <libdeflate.h>
 #include <png.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -127,10 +128,10 @@ static void look_at_libraries(struct report *r)
     char *text = add(r, "libraries", there, there ? "" : "without oneDNN no prediction can run");
     snprintf(text, TEXT,
              "oneDNN %s, libjpeg API %d, libpng %s, libwebp ABI %d.%d, giflib %d.%d.%d, zlib %s, "
-             "jansson %s",
+             "libdeflate %s, jansson %s",
              onednn, JPEG_LIB_VERSION, PNG_LIBPNG_VER_STRING, WEBP_DECODER_ABI_VERSION >> 8,
              WEBP_DECODER_ABI_VERSION & 0xff, GIFLIB_MAJOR, GIFLIB_MINOR, GIFLIB_RELEASE,
-             zlibVersion(), jansson_version_str());
+             zlibVersion(), LIBDEFLATE_VERSION_STRING, jansson_version_str());
 }
 
 static void put_text(kp_buf *b, const struct report *r)
@@ -203,6 +204,7 @@ int kp_versions(char **text)
                   WEBP_DECODER_ABI_VERSION & 0xff);
     kp_buf_printf(&b, "giflib %d.%d.%d\n", GIFLIB_MAJOR, GIFLIB_MINOR, GIFLIB_RELEASE);
     kp_buf_printf(&b, "zlib %s\n", zlibVersion());
+    kp_buf_printf(&b, "libdeflate %s\n", LIBDEFLATE_VERSION_STRING);
     kp_buf_printf(&b, "jansson %s\n", jansson_version_str());
     return hand_over(&b, text);
 }

@@ -3,9 +3,9 @@
 
 #include "keras/zip_dir.h"
 
+#include <libdeflate.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <zlib.h>
 
 enum {
     CRC_LIMIT = 16 << 20, /* the checksum of a larger stored member takes long: 60 ms for 100 MB */
@@ -69,54 +69,31 @@ static int read_stored(kp_zip_member *m)
 {
     if (m->size > CRC_LIMIT)
         m->unchecked = m->packed;
-    else if (crc32_z(0, m->packed, (size_t)m->size) != m->crc)
+    else if (libdeflate_crc32(0, m->packed, (size_t)m->size) != m->crc)
         return wrong_checksum(m);
     return 0;
 }
 
-static unsigned chunk(uint64_t left)
-{
-    return (unsigned)(left < CHUNK ? left : CHUNK);
-}
-
-/* Fills exactly m->size bytes from exactly m->packed_size: zlib's counters have 32 bits, so in
- * steps. */
-static int inflate_all(z_stream *s, const kp_zip_member *m)
-{
-    uint64_t taken = 0, done = 0;
-    uint8_t beyond; /* one byte more than promised shows a member that is longer than it says */
-    int status = Z_OK;
-    while (status == Z_OK) {
-        unsigned in = chunk(m->packed_size - taken), out = chunk(m->size - done);
-        s->next_in = (Bytef *)(uintptr_t)(m->packed + taken);
-        s->avail_in = in;
-        s->next_out = out > 0 ? m->inflated + done : &beyond;
-        s->avail_out = out > 0 ? out : 1;
-        status = inflate(s, Z_NO_FLUSH);
-        kp_map_drop(m->packed + taken, in - s->avail_in);
-        taken += in - s->avail_in;
-        if (out == 0 && s->avail_out == 0)
-            return Z_DATA_ERROR;
-        done += out > 0 ? out - s->avail_out : 0;
-    }
-    return status == Z_STREAM_END && taken == m->packed_size && done == m->size ? Z_OK
-                                                                                : Z_DATA_ERROR;
-}
-
+/* Fills exactly m->size bytes from exactly m->packed_size. */
 static int inflate_member(kp_zip_member *m)
 {
-    z_stream s = {0};
+    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+    size_t taken = 0;
     m->inflated = malloc((size_t)m->size + 1);
-    if (m->inflated == NULL || inflateInit2(&s, -MAX_WBITS) != Z_OK)
+    if (m->inflated == NULL || d == NULL) {
+        libdeflate_free_decompressor(d);
         return kp_fail(KP_ENOMEM, "out of memory: %llu bytes for the archive's member \"%s\"",
                        (unsigned long long)m->size, m->name);
-    int status = inflate_all(&s, m);
-    inflateEnd(&s);
-    if (status != Z_OK)
+    }
+    enum libdeflate_result result = libdeflate_deflate_decompress_ex(
+        d, m->packed, (size_t)m->packed_size, m->inflated, (size_t)m->size, &taken, NULL);
+    libdeflate_free_decompressor(d);
+    kp_map_drop(m->packed, (size_t)m->packed_size);
+    if (result != LIBDEFLATE_SUCCESS || taken != m->packed_size)
         return kp_fail(KP_EMODEL,
                        "could not unpack the archive's member \"%s\": it is damaged or truncated",
                        m->name);
-    return crc32_z(0, m->inflated, (size_t)m->size) == m->crc ? 0 : wrong_checksum(m);
+    return libdeflate_crc32(0, m->inflated, (size_t)m->size) == m->crc ? 0 : wrong_checksum(m);
 }
 
 int kp_zip_read(kp_zip *z, int i, size_t size_limit, const uint8_t **data, size_t *size)
@@ -148,12 +125,12 @@ bool kp_zip_is_unchecked(const kp_zip *z, int i)
 bool kp_zip_intact(const kp_zip *z, int i, const _Atomic bool *stop)
 {
     const kp_zip_member *m = &z->members[i];
-    uLong crc = 0;
+    uint32_t crc = 0;
     for (uint64_t at = 0; at < m->size; at += CHUNK) {
         if (atomic_load_explicit(stop, memory_order_relaxed))
             return true;
-        size_t n = chunk(m->size - at);
-        crc = crc32_z(crc, m->unchecked + at, n);
+        size_t n = (size_t)(m->size - at < CHUNK ? m->size - at : CHUNK);
+        crc = libdeflate_crc32(crc, m->unchecked + at, n);
         kp_map_drop(m->unchecked + at, n);
     }
     return crc == m->crc;

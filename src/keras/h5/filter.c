@@ -1,7 +1,7 @@
 /* The filter pipeline: deflate, shuffle, fletcher32, undone in reverse. */
 #include "keras/h5/internal.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 enum { DEFLATE = 1, SHUFFLE = 2, FLETCHER32 = 3 };
 
@@ -65,29 +65,14 @@ int kp_h5_pipeline_parse(kp_rd rd, uint32_t type_size, kp_h5_pipeline *out)
 
 static int inflate_all(const uint8_t *from, size_t size, uint8_t *to, size_t room, size_t *got)
 {
-    /* room is at most a chunk, below 4 GiB; the loop is for stored chunks that zlib cannot take in
-     * one go. */
-    z_stream z = {0};
-    if (inflateInit(&z) != Z_OK)
+    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+    if (d == NULL)
         return kp_fail(KP_ENOMEM, "out of memory");
-    size_t done = 0, at = 0;
-    int status = Z_OK;
-    while (status == Z_OK) {
-        uInt in = (uInt)(size - at < 1u << 30 ? size - at : 1u << 30);
-        uInt space = (uInt)(room - done < 1u << 30 ? room - done : 1u << 30);
-        z.next_in = (Bytef *)(uintptr_t)(from + at);
-        z.avail_in = in;
-        z.next_out = to + done;
-        z.avail_out = space;
-        status = inflate(&z, Z_NO_FLUSH);
-        at += in - z.avail_in;
-        done += space - z.avail_out;
-    }
-    inflateEnd(&z);
-    *got = done;
-    if (status != Z_STREAM_END)
+    enum libdeflate_result result = libdeflate_zlib_decompress(d, from, size, to, room, got);
+    libdeflate_free_decompressor(d);
+    if (result != LIBDEFLATE_SUCCESS)
         return kp_fail(KP_EFORMAT, "compressed data is damaged%s",
-                       done == room ? " or larger than its chunk" : "");
+                       result == LIBDEFLATE_INSUFFICIENT_SPACE ? " or larger than its chunk" : "");
     return 0;
 }
 
