@@ -133,6 +133,14 @@ int kp_lw_check_training(const kp_lw *w, const kp_call *call);
  * a model. */
 int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_lw_result *out);
 
+/* ---- whole.c ---- */
+/* The call once more, with arrays of w->opt.rows rows instead of batches. */
+typedef int (*kp_lw_once)(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out);
+int kp_lw_whole_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_once once,
+                     kp_lw_result *out);
+/* An array of w->opt.rows rows is a batch again; anything else stays as it is. */
+int kp_lw_to_rows(kp_lw *w, kp_value *x, kp_value **out);
+
 /* ---- outputs.c ---- */
 /* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */
 int kp_lw_set_outputs(kp_lw *w, const kp_layer *root, const kp_lw_result *made, kp_lowered *out);

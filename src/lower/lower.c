@@ -229,12 +229,15 @@ static int lower_root(kp_lw *w, const kp_layer *root, kp_lowered *out)
     return add_records(w, root, out);
 }
 
-int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
+static int lower_for(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
 {
-    kp_lw w = {.k = k, .mem = mem, .real = KP_FLOAT32, .major = kp_keras_major(k), .out = out};
-    if (opt)
-        w.opt = *opt;
-    *out = (kp_lowered){0};
+    kp_lw w = {.k = k,
+               .mem = mem,
+               .real = KP_FLOAT32,
+               .major = kp_keras_major(k),
+               .opt = *opt,
+               .out = out};
+    *out = (kp_lowered){.rows = opt->rows};
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)
         return kp_fail(KP_EMODEL, "the file holds no Functional or Sequential model");
@@ -243,8 +246,20 @@ int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered
     int status = w.made ? kp_graph_new(&out->graph) : KP_ENOMEM;
     w.g = out->graph;
     w.whole = out->graph;
-    if (status == 0)
-        status = lower_root(&w, root, out);
+    return status == 0 ? lower_root(&w, root, out) : status;
+}
+
+/* Row by row; if that cannot be, for a number of rows. */
+int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
+{
+    kp_lower_options how = opt ? *opt : (kp_lower_options){0};
+    int status = lower_for(k, mem, &how, out);
+    if (status == KP_EMODEL && how.rows == 0 && out->graph) {
+        int64_t fixed = out->fixed_batch > 0 ? out->fixed_batch : KP_PREDICT_BATCH;
+        how.rows = how.batch > 0 ? how.batch : fixed;
+        kp_lowered_fini(out);
+        status = lower_for(k, mem, &how, out);
+    }
     if (status != 0)
         kp_lowered_fini(out);
     return status;

@@ -45,6 +45,7 @@ typedef struct kp_lowered {
         *variables; /* in the order of creation; one that several layers are, once */
     int n_variables;
     int64_t fixed_batch;      /* the batch size that the file's InputLayers fix; 0: none */
+    int64_t rows;             /* the graph is for so many rows, no others; 0: for any number */
     struct kp_lw_user *users; /* states of plug-ins' kernels, which nodes of the graph hold */
     bool softmax_output;
     json_t *made;           /* configurations of operations that stand for others in the file */
@@ -59,13 +60,22 @@ typedef struct kp_lower_options {
     size_t n_layers;
     const kp_layer_class *const *classes; /* of plug-ins; checked by kp_lower_check_class */
     size_t n_classes;
+    int64_t batch; /* rows of a batch, for a model whose rows depend on each other in more ways than
+                      a kernel's whole_batch; 0: as the file's InputLayers fix it, else
+                      KP_PREDICT_BATCH */
+    int64_t rows;  /* > 0: the graph is for so many rows, no others */
 } kp_lower_options;
+
+/* Where rows depend on the batch that they are in, batches are those of Keras' predict: so many
+ * rows from the first one on, unless the caller fixes another number. */
+enum { KP_PREDICT_BATCH = 32 };
 
 enum { KP_LAYER_INPUTS_MAX = 64 }; /* arrays that a plug-in's kernel takes */
 
 /* KP_EUSAGE when a class of a plug-in is not whole or has the name of one of Keras' own. */
 int kp_lower_check_class(const kp_layer_class *class);
-/* opt may be NULL. KP_EUSAGE: the model has no such layer. */
+/* opt may be NULL. A model that cannot be computed row by row is lowered for opt->batch rows. The
+ * result is as open to other numbers as out->rows says. KP_EUSAGE: the model has no such layer. */
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out);
 /* Frees the graph and what plug-ins hold; the rest lies in mem. */
 void kp_lowered_fini(kp_lowered *l);

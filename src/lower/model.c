@@ -264,17 +264,37 @@ static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first
     return 0;
 }
 
+static int lower_once(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
+{
+    const kp_layer *l = call->layer;
+    kp_lw_result in;
+    w->name = l->path;
+    w->record = kp_lw_record_of(w, l);
+    KP_TRY(kp_lw_collect(w, env, call, &in));
+    return l->model ? lower_nested(w, call, &in, out) : lower_layer(w, env, call, &in, out);
+}
+
+/* What is no matter of memory or size may work with all rows of a batch in one array. The calls
+ * inside a model are tried one by one; a loop's steps have rows of their own. */
+static bool may_be_whole(const kp_lw *w, const kp_layer *l, int status)
+{
+    return w->opt.rows > 0 && w->g == w->whole && !l->model && status != 0 && status != KP_ENOMEM &&
+           status != KP_ELIMIT;
+}
+
 static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
 {
     const kp_layer *l = call->layer;
-    kp_lw_result in, out = {0};
-    int first_node = w->g->n_nodes;
+    const kp_lw_env *here = w->env;
+    kp_lw_result out = {0};
+    kp_graph *g = w->g;
+    int first_node = g->n_nodes;
     KP_TRY(check_layer(w, l));
-    w->name = l->path;
-    w->record = kp_lw_record_of(w, l);
-    int status = kp_lw_collect(w, env, call, &in);
-    if (status == 0)
-        status = l->model ? lower_nested(w, call, &in, &out) : lower_layer(w, env, call, &in, &out);
+    int status = lower_once(w, env, call, &out);
+    w->g = g; /* a loop's body may have been begun */
+    w->env = here;
+    if (may_be_whole(w, l, status))
+        status = kp_lw_whole_call(w, env, call, lower_once, &out);
     if (status != 0) {
         if (status != KP_ENOMEM && status != KP_ELIMIT)
             status = KP_EMODEL;

@@ -14,6 +14,7 @@ static int set_output(kp_lw *w, const source *s, kp_port *port, kp_value **out)
     w->name = s->layer->path;
     if (v->dtype == KP_FLOAT32 && s->layer->policy.compute == KP_FLOAT16)
         KP_TRY(kp_lw_cast(w, KP_FLOAT16, v, &v));
+    KP_TRY(kp_lw_to_rows(w, v, &v));
     *out = v;
     *port = (kp_port){kp_arena_strdup(w->mem, s->name), v->dtype, v->ndim, {0}};
     for (int a = 0; a < v->ndim; a++)

@@ -29,6 +29,7 @@
 #include "ops/order.h"
 #include "ops/patches.h"
 #include "ops/quantize.h"
+#include "ops/rows.h"
 #include "ops/scan.h"
 #include "ops/select.h"
 #include "ops/text.h"

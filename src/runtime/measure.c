@@ -42,6 +42,12 @@ int kp_measure_init(kp_model *m)
             m->open[m->n_open++] = (kp_open_node){.node = n, .params = n->attr.kernel.params};
         m->grouped = m->grouped || (n->op == KP_OP_KERNEL && n->attr.kernel.def->whole_batch);
     }
+    if (m->n_open > 0 && m->low.rows > 0)
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\": texts as long as the longest of their batch in a model "
+                       "whose layers look over the batch are not supported; set "
+                       "output_sequence_length",
+                       m->open[0].node->name);
     m->grouped = m->grouped || m->n_open > 0;
     return 0;
 }

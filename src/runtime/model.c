@@ -116,7 +116,10 @@ static int fill_info(kp_model *m, const char *path)
 static int first_variant(kp_model *m)
 {
     if (!kp_model_shapes_closed(m)) {
-        m->info.max_batch = m->asked_batch > 0 ? m->asked_batch : m->grouped ? KP_PREDICT_BATCH : 8;
+        m->info.max_batch = m->low.rows > 0      ? m->low.rows
+                            : m->asked_batch > 0 ? m->asked_batch
+                            : m->grouped         ? KP_PREDICT_BATCH
+                                                 : 8;
         return 0;
     }
     int64_t *shapes = kp_arena_array(m->mem, m->info.n_inputs, KP_MAX_DIMS * sizeof *shapes);
@@ -125,6 +128,7 @@ static int first_variant(kp_model *m)
     for (size_t i = 0; i < m->info.n_inputs; i++)
         memcpy(shapes + i * KP_MAX_DIMS, m->info.inputs[i].shape, sizeof m->info.inputs[i].shape);
     kp_variant *v;
+    m->rows_now = m->low.rows;
     KP_TRY(kp_variant_get(m, shapes, &v));
     m->info.max_batch = v->max_batch;
     return 0;
@@ -139,12 +143,12 @@ static int open_steps(kp_model *m, const char *path, const kp_model_options *opt
     KP_TRY(kp_arena_new(&m->mem, 0));
     KP_TRY(kp_plugins_open(&m->plugins, m->mem, opt->plugins, opt->n_plugins));
     KP_TRY(kp_keras_open(&m->keras, path, opt->architecture));
-    KP_TRY(kp_lower(m->keras, m->mem,
-                    &(kp_lower_options){.layers = opt->layers,
-                                        .n_layers = opt->n_layers,
-                                        .classes = m->plugins.classes,
-                                        .n_classes = m->plugins.n_classes},
-                    &m->low));
+    m->lowering = (kp_lower_options){.layers = opt->layers,
+                                     .n_layers = opt->n_layers,
+                                     .classes = m->plugins.classes,
+                                     .n_classes = m->plugins.n_classes,
+                                     .batch = m->asked_batch};
+    KP_TRY(kp_lower(m->keras, m->mem, &m->lowering, &m->low));
     KP_TRY(fill_info(m, path));
     KP_TRY(pick_scaling(m, opt->preprocess));
     KP_TRY(kp_measure_init(m));

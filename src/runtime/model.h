@@ -15,10 +15,6 @@
  * when there are more. */
 enum { KP_VARIANTS_MAX = 4 };
 
-/* Where rows depend on the batch that they are in, batches are those of Keras' predict: so many
- * rows from the first one on, unless the caller fixes another number. */
-enum { KP_PREDICT_BATCH = 32 };
-
 /* A node whose result has a size that only the data of a batch decide. */
 typedef struct kp_open_node {
     kp_node *node;      /* in the lowered graph */
@@ -32,7 +28,9 @@ typedef struct kp_variant {
     int64_t
         *shapes; /* n_inputs times KP_MAX_DIMS, the batch as KP_DIM_BATCH: what it was made for */
     int64_t *sizes;  /* n_open: of the open nodes */
-    kp_arena *mem;   /* the open nodes' params */
+    int64_t rows;    /* of a model that is lowered for a number of rows, else 0 */
+    kp_lowered low;  /* for these rows, when they are not those of the model's */
+    kp_arena *mem;   /* the open nodes' params, what low points to */
     kp_graph *graph; /* specialised and optimised */
     kp_exec *exec;
     int64_t max_batch;
@@ -55,6 +53,8 @@ struct kp_model {
     int n_open;
     kp_variant *probe;  /* n_open > 0: a graph of size 1, never compiled, that inputs are fed to */
     int64_t *sizes_now; /* n_open: measured of the batch that runs */
+    int64_t rows_now;   /* low.rows > 0: the rows of the batch that runs */
+    kp_lower_options lowering; /* as the model was lowered */
     kp_variant *variants[KP_VARIANTS_MAX];
     int n_variants;
     uint64_t clock;
@@ -66,7 +66,7 @@ struct kp_model {
 };
 
 /* The variant for these input shapes (n_inputs times KP_MAX_DIMS sizes; the first of each is the
- * batch and ignored) and m->sizes_now, compiled now if there is none. */
+ * batch and ignored), m->sizes_now and m->rows_now, compiled now if there is none. */
 int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out);
 /* The same without an executable, for m->probe. */
 int kp_variant_probe(kp_model *m, const int64_t *shapes, kp_variant **out);

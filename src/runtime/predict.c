@@ -197,10 +197,15 @@ static int give_strings(const kp_graph *g, int64_t n_rows, void *const *results,
     return 0;
 }
 
-/* The variant for the rows [first, first + n): of a model with open sizes they are measured. */
+/* The variant for the rows [first, first + n): of a model with open sizes they are measured, of one
+ * for a number of rows they are counted. */
 static int variant_for(kp_model *m, const int64_t *shapes, const kp_tensor *in, int64_t first,
                        int64_t n, kp_variant **v)
 {
+    if (m->low.rows > 0) {
+        m->rows_now = n > 0 ? n : m->low.rows;
+        return kp_variant_get(m, shapes, v);
+    }
     if (m->n_open == 0)
         return 0;
     for (size_t i = 0; i < m->info.n_inputs; i++)
@@ -213,9 +218,10 @@ static int first_variant(kp_model *m, const int64_t *shapes, const kp_tensor *in
                          kp_variant **v)
 {
     int64_t batch = m->info.max_batch;
-    if (m->n_open == 0)
+    if (m->n_open == 0 && m->low.rows == 0)
         return kp_variant_get(m, shapes, v);
-    KP_TRY(kp_measure_begin(m, shapes, n_rows <= batch));
+    if (m->n_open > 0)
+        KP_TRY(kp_measure_begin(m, shapes, n_rows <= batch));
     return variant_for(m, shapes, in, 0, n_rows < batch ? n_rows : batch, v);
 }
 

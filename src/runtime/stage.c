@@ -94,6 +94,7 @@ int kp_model_stage(kp_model *m, const kp_staging *inputs, size_t n_inputs, kp_po
         for (int i = 0; i < m->n_open; i++)
             m->sizes_now[i] = 1; /* whatever the texts: the outputs are the same */
     }
+    m->rows_now = m->low.rows;
     KP_TRY(kp_variant_get(m, shapes, &v));
     for (size_t i = 0; i < n_inputs; i++)
         KP_TRY(kp_variant_in_buffer(v, i, &unused));
@@ -138,7 +139,8 @@ static int gather_input(kp_model *m, kp_variant *v, size_t i, const kp_segment *
     return 0;
 }
 
-/* All inputs; of a model with open sizes *v becomes the variant for what the rows hold. */
+/* All inputs; of a model with open sizes or for a number of rows *v becomes the variant for what
+ * the rows hold. */
 static int gather_inputs(kp_model *m, kp_variant **v, const kp_segment *segments, size_t n_segments,
                          int64_t n_rows)
 {
@@ -148,10 +150,11 @@ static int gather_inputs(kp_model *m, kp_variant **v, const kp_segment *segments
         KP_TRY(kp_variant_in_buffer(to, i, &unused));
         KP_TRY(gather_input(m, to, i, segments, n_segments));
     }
-    if (m->n_open == 0)
-        return 0;
-    KP_TRY(kp_measure_run(m, n_rows));
-    return kp_variant_get(m, m->staged->shapes, v);
+    if (m->n_open > 0)
+        KP_TRY(kp_measure_run(m, n_rows));
+    if (m->low.rows > 0)
+        m->rows_now = n_rows;
+    return m->n_open > 0 || m->low.rows > 0 ? kp_variant_get(m, m->staged->shapes, v) : 0;
 }
 
 static void put_strings(const kp_model *m, const kp_variant *v, size_t o, int64_t n_rows, void *out)

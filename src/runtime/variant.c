@@ -131,6 +131,38 @@ static void open_sizes_again(kp_model *m)
         m->open[i].node->attr.kernel.params = m->open[i].params;
 }
 
+static bool same_outputs(const kp_lowered *a, const kp_lowered *b)
+{
+    bool same = a->n_outputs == b->n_outputs;
+    for (int i = 0; same && i < a->n_outputs; i++) {
+        const kp_port *p = &a->outputs[i], *q = &b->outputs[i];
+        same = p->dtype == q->dtype && p->ndim == q->ndim;
+        for (int d = 0; same && d < p->ndim; d++)
+            same = p->shape[d] == q->shape[d];
+    }
+    return same;
+}
+
+/* The lowered graph for the variant's rows. */
+static int graph_of(kp_model *m, kp_variant *v, kp_graph **out)
+{
+    *out = m->low.graph;
+    v->rows = m->rows_now;
+    if (v->rows == m->low.rows)
+        return 0;
+    kp_lower_options how = m->lowering;
+    how.rows = v->rows;
+    KP_TRY(kp_arena_new(&v->mem, 0));
+    KP_TRY(kp_lower(m->keras, v->mem, &how, &v->low));
+    *out = v->low.graph;
+    return same_outputs(&m->low, &v->low)
+               ? 0
+               : kp_fail(KP_EMODEL,
+                         "model \"%s\": its outputs have other shapes for a batch of %lld rows "
+                         "than for %lld; give a number of rows that whole batches make",
+                         m->info.name, (long long)v->rows, (long long)m->low.rows);
+}
+
 static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool probe)
 {
     size_t n_in = m->info.n_inputs, n_out = m->info.n_outputs;
@@ -147,10 +179,12 @@ static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool
     }
     memcpy(v->shapes, shapes, n_in * KP_MAX_DIMS * sizeof *v->shapes);
     shapes_to_ports(m, shapes, ports);
-    if (m->n_open > 0)
+    kp_graph *from;
+    rc = graph_of(m, v, &from);
+    if (rc == 0 && m->n_open > 0)
         rc = fix_sizes(m, v);
     if (rc == 0)
-        rc = kp_graph_specialise(&v->graph, m->low.graph, ports, (int)n_in);
+        rc = kp_graph_specialise(&v->graph, from, ports, (int)n_in);
     open_sizes_again(m);
     if (probe) {
         v->max_batch = m->info.max_batch;
@@ -162,7 +196,8 @@ static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool
         rc = check_outputs(m, v->graph);
     if (rc != 0)
         goto done;
-    v->max_batch = m->asked_batch > 0 ? m->asked_batch
+    v->max_batch = v->rows > 0          ? v->rows
+                   : m->asked_batch > 0 ? m->asked_batch
                    : m->grouped
                        ? KP_PREDICT_BATCH
                        : kp_batch_rule(graph_flops(v->graph), row_ports(v->graph),
@@ -183,6 +218,7 @@ void kp_variant_free(kp_model *m, kp_variant **variant)
     if (v->exec != NULL)
         m->backend->close(&v->exec);
     kp_graph_free(&v->graph);
+    kp_lowered_fini(&v->low);
     kp_arena_free(&v->mem);
     free(v->sizes);
     for (size_t i = 0; v->in_buffer != NULL && i < m->info.n_inputs; i++)
@@ -227,7 +263,7 @@ int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out)
 {
     m->clock++;
     for (int i = 0; i < m->n_variants; i++) {
-        if (same_shapes(m, m->variants[i]->shapes, shapes) &&
+        if (m->variants[i]->rows == m->rows_now && same_shapes(m, m->variants[i]->shapes, shapes) &&
             memcmp(m->variants[i]->sizes, m->sizes_now, (size_t)m->n_open * sizeof(int64_t)) == 0) {
             m->variants[i]->last_use = m->clock;
             *out = m->variants[i];

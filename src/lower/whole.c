@@ -1,0 +1,97 @@
+/* Calls that look over the batch. They cannot be made row by row; in a graph for a known number of
+ * rows they get arrays without a batch instead, and what they give has the batch again where its
+ * first axis has as many rows. */
+#include "lower/build.h"
+
+static kp_value *behind(const kp_value *v, const kp_kernel_def *def)
+{
+    const kp_node *n = v->producer;
+    return n->op == KP_OP_KERNEL && n->attr.kernel.def == def ? n->inputs[0] : NULL;
+}
+
+static int convert(kp_lw *w, const kp_kernel_def *def, const kp_kernel_def *back, kp_value *x,
+                   kp_value **out)
+{
+    kp_rows *p = kp_arena_alloc(w->mem, sizeof *p);
+    *out = behind(x, back);
+    if (*out)
+        return 0;
+    if (!p)
+        return KP_ENOMEM;
+    p->n = w->opt.rows;
+    return kp_lw_kernel(w, def, p, &x, 1, out);
+}
+
+static int to_whole(kp_lw *w, kp_value *x, kp_value **out)
+{
+    *out = x;
+    return !x || x->ndim == 0 || x->shape[0] != KP_DIM_BATCH
+               ? 0
+               : convert(w, &kp_kernel_whole, &kp_kernel_rows, x, out);
+}
+
+int kp_lw_to_rows(kp_lw *w, kp_value *x, kp_value **out)
+{
+    *out = x;
+    return !x || w->opt.rows < 1 || x->ndim == 0 || x->shape[0] != w->opt.rows
+               ? 0
+               : convert(w, &kp_kernel_rows, &kp_kernel_whole, x, out);
+}
+
+/* What a call finds in place of an earlier call's result, for as long as it is lowered. */
+typedef struct swap {
+    kp_value **at, *was;
+} swap;
+
+typedef struct swaps {
+    swap *list;
+    int n, room;
+} swaps;
+
+static int swap_in(kp_lw *w, swaps *s, kp_value **at)
+{
+    if (s->n == s->room) {
+        int room = s->room ? s->room * 2 : 16;
+        swap *more = kp_arena_array(w->mem, (size_t)room, sizeof *more);
+        if (!more)
+            return KP_ENOMEM;
+        if (s->n > 0)
+            memcpy(more, s->list, (size_t)s->n * sizeof *more);
+        s->list = more;
+        s->room = room;
+    }
+    s->list[s->n++] = (swap){at, *at};
+    return to_whole(w, *at, at);
+}
+
+static int swap_argument(kp_lw *w, const kp_lw_env *env, const kp_arg *a, swaps *s)
+{
+    kp_value *there;
+    if (a->kind == KP_ARG_REF) {
+        KP_TRY(kp_lw_ref(env, a->ref, &there));
+        KP_TRY(swap_in(w, s, &env->results[a->ref.call].values[a->ref.tensor]));
+        return swap_in(w, s, &env->results[a->ref.call].masks[a->ref.tensor]);
+    }
+    for (int i = 0; (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT) && i < a->n_items; i++)
+        KP_TRY(swap_argument(w, env, &a->items[i], s));
+    return 0;
+}
+
+int kp_lw_whole_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_once once,
+                     kp_lw_result *out)
+{
+    swaps s = {0};
+    int status = swap_argument(w, env, &call->args, &s);
+    if (status == 0)
+        status = swap_argument(w, env, &call->kwargs, &s);
+    if (status == 0)
+        status = once(w, env, call, out);
+    while (s.n-- > 0)
+        *s.list[s.n].at = s.list[s.n].was;
+    for (int i = 0; status == 0 && i < out->n; i++) {
+        status = kp_lw_to_rows(w, out->values[i], &out->values[i]);
+        if (status == 0)
+            status = kp_lw_to_rows(w, out->masks[i], &out->masks[i]);
+    }
+    return status;
+}
