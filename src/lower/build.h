@@ -313,8 +313,8 @@ int kp_lw_sparsemax(kp_lw *w, int axis, kp_value *x, kp_value **out);
 int kp_lw_saturate(kp_lw *w, kp_dtype to, kp_value *x, kp_value **out);
 
 /* ---- nn.c ---- */
-/* KP_EMODEL when the batch is among the axes (ascending): rows do not see each other. */
-int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes);
+/* KP_EMODEL when the batch is among x's axes (ascending): rows do not see each other. */
+int kp_lw_batch_axis(const kp_layer *l, const kp_value *x, const kp_axes *axes);
 
 /* ---- preprocessing.c ---- */
 int kp_lw_resize_kind(const kp_layer *l, const char *text, kp_resize_kind *out);

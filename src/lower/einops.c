@@ -89,8 +89,9 @@ static int match(const kp_lw_call *c, const side *from, side *to, int *perm)
 {
     if (from->n == 0 || from->n != to->n || (from->n > 1 && from->axis[1] == 0) ||
         (to->n > 1 && to->axis[1] == 0) || strcmp(from->name[0], to->name[0]) != 0)
-        return from->n != to->n ? bad(c, "names other axes in the result")
-                                : kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+        return from->n != to->n
+                   ? bad(c, "names other axes in the result")
+                   : kp_lw_rows_refused(c, "moves the batch, or joins it with other axes");
     for (int i = 0; i < to->n; i++) {
         perm[i] = -1;
         for (int k = 0; k < from->n; k++)

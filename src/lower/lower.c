@@ -249,17 +249,46 @@ static int lower_for(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp
     return status == 0 ? lower_root(&w, root, out) : status;
 }
 
+static bool gives_rows(const kp_lowered *l)
+{
+    bool rows = true;
+    for (int i = 0; i < l->graph->n_outputs; i++) {
+        const kp_value *v = l->graph->outputs[i];
+        rows = rows && v->ndim > 0 && v->shape[0] == KP_DIM_BATCH;
+    }
+    return rows;
+}
+
+/* For a number of rows: the caller's, the file's, Keras' own. Where its operations name another one
+ * and with that the outputs are rows, that is the model's batch. */
+static int lower_whole(kp_keras *k, kp_arena *mem, kp_lower_options how, kp_lowered *out)
+{
+    int64_t fixed = out->fixed_batch > 0 ? out->fixed_batch : KP_PREDICT_BATCH;
+    int64_t named = out->named_rows;
+    how.rows = how.batch > 0 ? how.batch : fixed;
+    kp_lowered_fini(out);
+    int status = lower_for(k, mem, &how, out);
+    if (how.batch > 0 || named == 0 || named == how.rows || (status == 0 && gives_rows(out)))
+        return status;
+    int64_t first = how.rows;
+    how.rows = named;
+    kp_lowered_fini(out);
+    if (lower_for(k, mem, &how, out) == 0 && gives_rows(out)) {
+        out->named_rows = named;
+        return 0;
+    }
+    how.rows = first;
+    kp_lowered_fini(out);
+    return lower_for(k, mem, &how, out);
+}
+
 /* Row by row; if that cannot be, for a number of rows. */
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out)
 {
     kp_lower_options how = opt ? *opt : (kp_lower_options){0};
     int status = lower_for(k, mem, &how, out);
-    if (status == KP_EMODEL && how.rows == 0 && out->graph) {
-        int64_t fixed = out->fixed_batch > 0 ? out->fixed_batch : KP_PREDICT_BATCH;
-        how.rows = how.batch > 0 ? how.batch : fixed;
-        kp_lowered_fini(out);
-        status = lower_for(k, mem, &how, out);
-    }
+    if (status == KP_EMODEL && how.rows == 0 && out->graph)
+        status = lower_whole(k, mem, how, out);
     if (status != 0)
         kp_lowered_fini(out);
     return status;

@@ -46,6 +46,7 @@ typedef struct kp_lowered {
     int n_variables;
     int64_t fixed_batch;      /* the batch size that the file's InputLayers fix; 0: none */
     int64_t rows;             /* the graph is for so many rows, no others; 0: for any number */
+    int64_t named_rows;       /* that an operation takes for the whole batch; 0: none */
     struct kp_lw_user *users; /* states of plug-ins' kernels, which nodes of the graph hold */
     bool softmax_output;
     json_t *made;           /* configurations of operations that stand for others in the file */
@@ -74,8 +75,9 @@ enum { KP_LAYER_INPUTS_MAX = 64 }; /* arrays that a plug-in's kernel takes */
 
 /* KP_EUSAGE when a class of a plug-in is not whole or has the name of one of Keras' own. */
 int kp_lower_check_class(const kp_layer_class *class);
-/* opt may be NULL. A model that cannot be computed row by row is lowered for opt->batch rows. The
- * result is as open to other numbers as out->rows says. KP_EUSAGE: the model has no such layer. */
+/* opt may be NULL. A model that cannot be computed row by row is lowered for opt->batch rows, or
+ * for those that its operations name, if only then its outputs are rows. KP_EUSAGE: the model has
+ * no such layer. */
 int kp_lower(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp_lowered *out);
 /* Frees the graph and what plug-ins hold; the rest lies in mem. */
 void kp_lowered_fini(kp_lowered *l);

@@ -143,7 +143,7 @@ int kp_lw_concat_axis(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **ou
     kp_value *x = c->in[0];
     bool mixed = false;
     KP_TRY(kp_lw_axis(c->layer, axis, x->ndim, &n.attr.axis.axis));
-    if (n.attr.axis.axis == 0)
+    if (n.attr.axis.axis == 0 && x->shape[0] == KP_DIM_BATCH)
         return kp_fail(KP_EMODEL, "layer \"%s\": joining along the batch is not supported",
                        c->layer->path);
     for (int i = 1; i < c->n_in; i++)

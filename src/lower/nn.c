@@ -78,9 +78,9 @@ static int do_glu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 /* ---- softmax and its kin ---- */
 
-int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes)
+int kp_lw_batch_axis(const kp_layer *l, const kp_value *x, const kp_axes *axes)
 {
-    if (axes->n > 0 && axes->axis[0] > 0)
+    if (axes->n == 0 || axes->axis[0] > 0 || x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
         return 0;
     return kp_fail(
         KP_EMODEL,
@@ -90,28 +90,29 @@ int kp_lw_batch_axis(const kp_layer *l, const kp_axes *axes)
 }
 
 /* Config "axis", or all axes; without the batch. */
-static int read_axes(const kp_layer *l, const char *key, int ndim, int dflt, kp_axes *out)
+static int read_axes(const kp_layer *l, const char *key, const kp_value *x, int dflt, kp_axes *out)
 {
+    int ndim = x->ndim;
     const json_t *v = json_object_get(l->config, key);
     if (v && json_is_null(v))
         for (out->n = 0; out->n < ndim; out->n++)
             out->axis[out->n] = out->n;
     else
         KP_TRY(kp_lw_axes(l, key, ndim, dflt, out));
-    return kp_lw_batch_axis(l, out);
+    return kp_lw_batch_axis(l, x, out);
 }
 
 static int do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes axes;
-    KP_TRY(read_axes(c->layer, "axis", c->in[0]->ndim, -1, &axes));
+    KP_TRY(read_axes(c->layer, "axis", c->in[0], -1, &axes));
     return kp_lw_softmax(w, &axes, c->variant != 0, c->in[0], out);
 }
 
 static int do_sparsemax(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_axes axes;
-    KP_TRY(read_axes(c->layer, "axis", c->in[0]->ndim, -1, &axes));
+    KP_TRY(read_axes(c->layer, "axis", c->in[0], -1, &axes));
     return kp_lw_sparsemax(w, axes.axis[0], c->in[0], out);
 }
 
@@ -154,14 +155,14 @@ static int do_one_hot(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return one_hot(w, c, dtype, out);
 }
 
-/* The classes of all elements along the first axis behind the batch. */
+/* The classes of all elements along the second axis, or the only one. */
 static int do_multi_hot(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_dtype dtype;
-    kp_node n = {.op = KP_OP_REDUCE, .attr.reduce = {.kind = KP_RED_MAX, .axes = {1, {1}}}};
+    kp_node n = {.op = KP_OP_REDUCE, .attr.reduce = {.kind = KP_RED_MAX, .axes = {1, {0}}}};
+    n.attr.reduce.axes.axis[0] = c->in[0]->ndim > 1;
     KP_TRY(read_dtype(c->layer, &dtype));
-    if (c->in[0]->ndim < 2)
-        return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+    KP_TRY(kp_lw_batch_axis(c->layer, c->in[0], &n.attr.reduce.axes));
     KP_TRY(one_hot(w, c, dtype == KP_BOOL ? KP_UINT8 : dtype, out));
     KP_TRY(kp_lw_add(w, &n, out, 1, out));
     return kp_lw_cast(w, dtype, *out, out);
@@ -175,7 +176,7 @@ static int do_moments(kp_lw *w, const kp_lw_call *c, kp_value **out)
     bool keep;
     kp_value **values, *x = c->in[0], *mean, *rest;
     (void)out;
-    KP_TRY(read_axes(c->layer, "axes", x->ndim, -1, &axes));
+    KP_TRY(read_axes(c->layer, "axes", x, -1, &axes));
     KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &keep));
     KP_TRY(kp_lw_outputs(w, c, 2, &values));
     if (!kp_dtype_is_float(x->dtype))
@@ -198,7 +199,7 @@ static int do_normalize(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x = c->in[0], *length, *k;
     KP_TRY(kp_cfg_float(l, "order", 2, &norm.order));
     KP_TRY(kp_cfg_float(l, "epsilon", 1e-7, &epsilon));
-    KP_TRY(read_axes(l, "axis", x->ndim, -1, &axes));
+    KP_TRY(read_axes(l, "axis", x, -1, &axes));
     if (!kp_dtype_is_float(x->dtype))
         KP_TRY(kp_lw_float(w, x, &x));
     if (norm.order == 2)
@@ -227,7 +228,7 @@ static int do_mixing(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)w;
     (void)out;
-    return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+    return kp_lw_rows_refused(c, "works across the rows of the batch");
 }
 
 const kp_lw_entry kp_lw_nn_operations[] = {

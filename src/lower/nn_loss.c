@@ -82,7 +82,7 @@ static int do_categorical(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_float(w, target, &target));
     KP_TRY(kp_lw_float(w, p, &p));
     KP_TRY(kp_lw_axes(c->layer, "axis", p->ndim, -1, &axes));
-    KP_TRY(kp_lw_batch_axis(c->layer, &axes));
+    KP_TRY(kp_lw_batch_axis(c->layer, p, &axes));
     if (logits) {
         KP_TRY(log_softmax(w, &axes, p, &p));
     } else {

@@ -66,10 +66,10 @@ static int do_batch_norm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return scale_shift(w, x, v[3], v[2], out);
 }
 
-static int read_axes(const kp_layer *l, int ndim, kp_axes *out)
+static int read_axes(const kp_layer *l, const kp_value *x, kp_axes *out)
 {
-    KP_TRY(kp_lw_axes(l, "axis", ndim, -1, out));
-    return kp_lw_batch_axis(l, out);
+    KP_TRY(kp_lw_axes(l, "axis", x->ndim, -1, out));
+    return kp_lw_batch_axis(l, x, out);
 }
 
 static int do_rms_norm(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -79,7 +79,7 @@ static int do_rms_norm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x, *scale, *v;
     kp_dtype type = c->in[0]->dtype;
     KP_TRY(kp_lw_float(w, c->in[0], &x));
-    KP_TRY(read_axes(c->layer, x->ndim, &axes));
+    KP_TRY(read_axes(c->layer, x, &axes));
     KP_TRY(kp_cfg_float(c->layer, "epsilon", 1e-7, &epsilon));
     KP_TRY(optional(w, c, 1, "scale", &scale));
     KP_TRY(kp_lw_unary(w, (kp_act){.kind = KP_ACT_SQUARE}, x, &v));
@@ -112,7 +112,7 @@ static int do_layer_norm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x, *gamma, *beta, *mean, *rest, *v;
     kp_dtype type = c->in[0]->dtype;
     KP_TRY(kp_lw_float(w, c->in[0], &x));
-    KP_TRY(read_axes(c->layer, x->ndim, &axes));
+    KP_TRY(read_axes(c->layer, x, &axes));
     KP_TRY(kp_cfg_float(c->layer, "epsilon", 1e-7, &epsilon));
     KP_TRY(kp_cfg_bool(c->layer, "rms_scaling", false, &rms));
     KP_TRY(optional(w, c, 1, "gamma", &gamma));

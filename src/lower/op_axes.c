@@ -112,6 +112,20 @@ static int do_flip(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_arrange(w, &how, x, out);
 }
 
+/* All elements in one row, which gets its shape again. */
+static int roll_all(kp_lw *w, const kp_lw_call *c, const int64_t *shift, int n, kp_value **out)
+{
+    kp_value *x = c->in[0];
+    kp_arrange how = {.kind = {KP_ARRANGE_ROLL}};
+    if (x->ndim > 0 && x->shape[0] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "moves elements from row to row");
+    for (int i = 0; i < n; i++)
+        how.before[0] = (how.before[0] + shift[i] % INT32_MAX) % INT32_MAX;
+    KP_TRY(kp_lw_reshape(w, 0, (int64_t[]){-1}, 1, x, out));
+    KP_TRY(kp_lw_arrange(w, &how, *out, out));
+    return kp_lw_reshape(w, 0, x->shape, x->ndim, *out, out);
+}
+
 /* Several shifts of one axis add up. */
 static int do_roll(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
@@ -119,9 +133,9 @@ static int do_roll(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_arrange how = {0};
     int64_t shift[KP_MAX_DIMS], axis[KP_MAX_DIMS];
     int n, n_axes, at = 0;
-    if (kp_lw_is_null(c->layer, "axis"))
-        return kp_lw_rows_refused(c, "moves elements from row to row");
     KP_TRY(kp_lw_sizes(c->layer, "shift", shift, &n));
+    if (kp_lw_is_null(c->layer, "axis"))
+        return roll_all(w, c, shift, n, out);
     KP_TRY(kp_lw_sizes(c->layer, "axis", axis, &n_axes));
     if (n != n_axes)
         return kp_fail(KP_EMODEL, "layer \"%s\": %d shifts of %d axes", c->layer->path, n, n_axes);

@@ -94,8 +94,9 @@ static int do_saturate_cast(kp_lw *w, const kp_lw_call *c, kp_value **out)
 /* ---- parts of arrays ---- */
 
 /* Whole numbers, one an axis, from an argument that is a list. */
-static int read_starts(const kp_lw_call *c, const kp_arg *a, int n, int64_t *out)
+static int read_starts(const kp_lw_call *c, const kp_arg *a, const kp_value *x, int64_t *out)
 {
+    int n = x->ndim;
     const kp_layer *l = c->layer;
     if (!a || a->kind != KP_ARG_LIST || a->n_items != n)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the start must be %d stored numbers", l->path,
@@ -107,12 +108,10 @@ static int read_starts(const kp_lw_call *c, const kp_arg *a, int n, int64_t *out
                            l->path, l->class_name);
         out[i] = (int64_t)v;
     }
-    if (n > 0 && out[0] != 0)
-        return kp_lw_batch_axis(l, &(kp_axes){1, {0}});
-    return 0;
+    return n > 0 && out[0] != 0 ? kp_lw_batch_axis(l, x, &(kp_axes){1, {0}}) : 0;
 }
 
-/* The size along the batch is the one of the writer's batch: the batch stays whole. */
+/* A size along the batch is that of the batch that the file fixes: then the batch stays whole. */
 static int do_slice(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
@@ -123,10 +122,14 @@ static int do_slice(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (json_array_size(shape) != (size_t)x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\" (Slice): \"shape\" is not %d sizes", l->path,
                        x->ndim);
-    KP_TRY(read_starts(c, kp_lw_arg(c, 1, "start_indices"), x->ndim, start));
+    KP_TRY(read_starts(c, kp_lw_arg(c, 1, "start_indices"), x, start));
     for (int i = 0; i < x->ndim; i++) {
         int64_t size = json_integer_value(json_array_get(shape, (size_t)i));
-        bool open = i == 0 || size == -1;
+        bool batch = x->shape[i] == KP_DIM_BATCH, open = batch || size == -1;
+        if (batch && size != -1 && size != w->fixed_batch) {
+            w->out->named_rows = size > 0 ? size : 0;
+            return kp_lw_rows_refused(c, "takes a number of rows");
+        }
         if (start[i] < 0 || size < -1 || size > INT32_MAX ||
             (!open && x->shape[i] >= 0 && start[i] + size > x->shape[i]))
             return kp_fail(KP_EMODEL, "layer \"%s\" (Slice): %lld elements from %lld on of axis %d",
@@ -146,7 +149,7 @@ static int do_slice_update(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return KP_ENOMEM;
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "inputs"), &in[0]));
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 2, "updates"), &in[1]));
-    KP_TRY(read_starts(c, kp_lw_arg(c, 1, "start_indices"), in[0]->ndim, p->start));
+    KP_TRY(read_starts(c, kp_lw_arg(c, 1, "start_indices"), in[0], p->start));
     KP_TRY(kp_lw_cast(w, in[0]->dtype, in[1], &in[1]));
     return kp_lw_kernel(w, &kp_kernel_slice_update, p, in, 2, out);
 }
@@ -175,7 +178,7 @@ static int do_unstack(kp_lw *w, const kp_lw_call *c, kp_value **out)
     (void)out;
     KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
     KP_TRY(kp_lw_axis(c->layer, axis, c->in[0]->ndim, &a));
-    KP_TRY(kp_lw_batch_axis(c->layer, &(kp_axes){1, {a}}));
+    KP_TRY(kp_lw_batch_axis(c->layer, c->in[0], &(kp_axes){1, {a}}));
     KP_TRY(kp_lw_known(c->in[0], a, &size));
     if (size > KP_NODE_INPUTS_MAX)
         return kp_fail(KP_ELIMIT, "layer \"%s\" (Unstack): more than %d outputs", c->layer->path,
@@ -202,7 +205,7 @@ static int do_rows(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)w;
     (void)out;
-    return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+    return kp_lw_rows_refused(c, "works across the rows of the batch");
 }
 
 #define HOLDS_FUNCTION(name)                                                                       \

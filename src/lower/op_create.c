@@ -167,9 +167,12 @@ static int do_vander(kp_lw *w, const kp_lw_call *c, kp_value **out)
                         : KP_FLOAT32;
     int64_t n;
     bool increasing;
-    if (kp_lw_is_null(c->layer, "N"))
+    if (!kp_lw_is_null(c->layer, "N"))
+        KP_TRY(kp_cfg_int(c->layer, "N", 1, &n));
+    else if (x->ndim > 0 && x->shape[0] >= 0)
+        n = x->shape[0];
+    else
         return kp_lw_rows_refused(c, "needs the number of rows of the batch (no N)");
-    KP_TRY(kp_cfg_int(c->layer, "N", 1, &n));
     KP_TRY(kp_cfg_bool(c->layer, "increasing", false, &increasing));
     if (n < 1 || n > LENGTH_MAX)
         return kp_fail(KP_EMODEL, "layer \"%s\": %lld powers", c->layer->path, (long long)n);

@@ -15,7 +15,7 @@ static int begin(kp_lw *w, const kp_lw_call *c, bool is_float, images *im)
     im->x = c->in[0];
     im->type = im->x->dtype;
     if (im->x->ndim == 3)
-        return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+        return kp_lw_rows_refused(c, "takes the rows of the batch as those of one image");
     KP_TRY(kp_lw_rank(c, 4));
     KP_TRY(kp_lw_channels_first(c->layer, &im->first));
     if (is_float)
@@ -105,7 +105,7 @@ static int per_image(kp_lw *w, const kp_lw_call *c, int position, const char *na
     for (int i = 0; i < v->ndim; i++)
         dims[i + 1] = v->shape[i];
     if (v->ndim > 0 && v->shape[0] == KP_DIM_BATCH)
-        return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+        return kp_lw_rows_refused(c, "takes numbers of a whole batch for one image");
     return kp_lw_reshape(w, 0, dims, ndim, v, out);
 }
 
@@ -236,7 +236,7 @@ static int do_rows(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)w;
     (void)out;
-    return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+    return kp_lw_rows_refused(c, "picks elements of the whole batch");
 }
 
 static int do_random(kp_lw *w, const kp_lw_call *c, kp_value **out)

@@ -7,7 +7,7 @@ static int do_resize(kp_lw *w, const kp_lw_call *c, kp_value **out)
     const json_t *size = json_object_get(c->layer->config, "size");
     kp_dtype type = c->in[0]->dtype;
     if (c->in[0]->ndim == 3)
-        return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+        return kp_lw_rows_refused(c, "takes the rows of the batch as those of one image");
     KP_TRY(kp_lw_resize_to(w, c, json_integer_value(json_array_get(size, 0)),
                            json_integer_value(json_array_get(size, 1)), out));
     if (kp_dtype_is_float(type))
@@ -51,7 +51,7 @@ static int do_edges(kp_lw *w, const kp_lw_call *c, kp_value **out)
     bool first, pads = c->variant > 0;
     kp_node n = {.op = pads ? KP_OP_PAD : KP_OP_SLICE};
     if (c->in[0]->ndim == 3)
-        return kp_lw_batch_axis(c->layer, &(kp_axes){1, {0}});
+        return kp_lw_rows_refused(c, "takes the rows of the batch as those of one image");
     KP_TRY(kp_lw_rank(c, 4));
     KP_TRY(kp_lw_channels_first(c->layer, &first));
     for (int i = 0; !pads && i < 4; i++) {
@@ -85,7 +85,7 @@ static int do_extract_patches(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return KP_ENOMEM;
     p->n = json_array_size(size) == 3 ? 3 : 2;
     if (x->ndim == p->n + 1)
-        return kp_lw_batch_axis(l, &(kp_axes){1, {0}});
+        return kp_lw_rows_refused(c, "takes the rows of the batch as those of one image");
     KP_TRY(kp_lw_rank(c, p->n + 2));
     KP_TRY(kp_lw_channels_first(l, &first));
     KP_TRY(kp_cfg_ints(l, "size", p->n, 1, p->size));
@@ -236,7 +236,7 @@ static int do_scale_and_translate(kp_lw *w, const kp_lw_call *c, kp_value **out)
     for (int i = 0; i < n; i++) {
         int axis;
         KP_TRY(kp_lw_axis(l, json_integer_value(json_array_get(dims, (size_t)i)), x->ndim, &axis));
-        KP_TRY(kp_lw_batch_axis(l, &(kp_axes){1, {axis}}));
+        KP_TRY(kp_lw_batch_axis(l, x, &(kp_axes){1, {axis}}));
         if (!(shape[axis] >= 1 && shape[axis] <= INT32_MAX))
             return kp_fail(KP_EMODEL, "layer \"%s\": axis %d gets no size", l->path, axis);
         KP_TRY(scale_axis(w, c, &s, axis, (int64_t)shape[axis], scale[i], shift[i], *out, out));

@@ -214,14 +214,17 @@ static int match_leading(kp_lw *w, kp_value **x, kp_value **y)
 static int do_take_along_axis(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_value *x, *indices;
-    int64_t number;
+    int64_t number = 0;
     int axis = 0, perm[KP_MAX_DIMS];
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "x"), &x));
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "indices"), &indices));
     KP_TRY(kp_lw_cast(w, KP_INT64, indices, &indices));
-    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
+    if (kp_lw_is_null(c->layer, "axis"))
+        KP_TRY(kp_lw_flat(w, c, x, &x));
+    else
+        KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
-    if (x->shape[axis] == KP_DIM_BATCH || kp_lw_is_null(c->layer, "axis"))
+    if (x->shape[axis] == KP_DIM_BATCH)
         return kp_lw_rows_refused(c, "picks rows of the batch");
     if (indices->ndim != x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): indices of %d axes for %d axes",

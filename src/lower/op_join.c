@@ -56,10 +56,14 @@ static int do_append(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *both[2];
     list l = {both, 2};
     int64_t axis;
-    if (kp_lw_is_null(c->layer, "axis"))
-        return kp_lw_rows_refused(c, "puts all rows of the batch into one vector");
-    KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
     KP_TRY(kp_lw_two(w, c, false, &both[0], &both[1]));
+    if (kp_lw_is_null(c->layer, "axis")) {
+        axis = 0;
+        KP_TRY(kp_lw_flat(w, c, both[0], &both[0]));
+        KP_TRY(kp_lw_flat(w, c, both[1], &both[1]));
+    } else {
+        KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
+    }
     return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
@@ -73,14 +77,15 @@ static int do_stack(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_axis(c->layer, number, l.at[0]->ndim + 1, &axis));
     if (l.at[0]->ndim >= KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
-    if (axis == 0)
-        return kp_lw_rows_refused(c, "puts an axis before the batch");
-    for (int i = 0; i < l.n; i++)
+    for (int i = 0; i < l.n; i++) {
+        if (axis == 0 && l.at[i]->ndim > 0 && l.at[i]->shape[0] == KP_DIM_BATCH)
+            return kp_lw_rows_refused(c, "puts an axis before the batch");
         KP_TRY(kp_lw_add_axis(w, axis, l.at[i], &l.at[i]));
+    }
     return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
-/* variant: the axis; a tensor of fewer axes gets it at its end. */
+/* variant: the axis; a tensor of fewer axes gets it at its end, a vector also one in front. */
 static int do_stack_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     int axis = c->variant;
@@ -89,8 +94,10 @@ static int do_stack_along(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (axis == 1 && l.at[0]->ndim == 1)
         axis = 0;
     for (int i = 0; axis == 2 && i < l.n; i++) {
-        if (l.at[i]->ndim < 2)
+        if (l.at[i]->ndim == 1 && l.at[i]->shape[0] == KP_DIM_BATCH)
             return kp_lw_rows_refused(c, "puts an axis before the batch");
+        while (l.at[i]->ndim < 2)
+            KP_TRY(kp_lw_add_axis(w, 0, l.at[i], &l.at[i]));
         if (l.at[i]->ndim == 2)
             KP_TRY(kp_lw_add_axis(w, 2, l.at[i], &l.at[i]));
     }

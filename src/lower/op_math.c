@@ -56,10 +56,7 @@ static int do_logsumexp(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_axes axes;
     bool keep;
     kp_value *x = c->in[0], *most;
-    if (kp_lw_is_null(l, "axis"))
-        return kp_lw_batch_axis(l, &(kp_axes){1, {0}});
-    KP_TRY(kp_lw_axes(l, "axis", x->ndim, -1, &axes));
-    KP_TRY(kp_lw_batch_axis(l, &axes));
+    KP_TRY(kp_lw_reduce_axes(c, x, &axes));
     KP_TRY(kp_cfg_bool(l, "keepdims", false, &keep));
     if (!kp_dtype_is_float(x->dtype))
         KP_TRY(kp_lw_float(w, x, &x));

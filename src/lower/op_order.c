@@ -1,15 +1,17 @@
 /* keras.ops that sort, search, count, run along an axis, or take quantiles. */
 #include "lower/build.h"
 
-/* The axis in config["axis"]; null would put all rows into one vector. */
-static int own_axis(const kp_lw_call *c, int64_t dflt, int *out)
+/* The axis in config["axis"]; null: the first one of *x, which becomes a vector. */
+static int own_axis(kp_lw *w, const kp_lw_call *c, int64_t dflt, kp_value **x, int *out)
 {
     int64_t number;
     const json_t *v = json_object_get(c->layer->config, "axis");
-    if (v ? json_is_null(v) : c->layer->config == NULL)
-        return kp_lw_rows_refused(c, "puts all rows of the batch into one vector");
+    if (v ? json_is_null(v) : c->layer->config == NULL) {
+        *out = 0;
+        return kp_lw_flat(w, c, *x, x);
+    }
     KP_TRY(kp_cfg_int(c->layer, "axis", dflt, &number));
-    return kp_lw_axis(c->layer, number, c->in[0]->ndim, out);
+    return kp_lw_axis(c->layer, number, (*x)->ndim, out);
 }
 
 /* ---- sorting, searching, counting ---- */
@@ -17,11 +19,12 @@ static int own_axis(const kp_lw_call *c, int64_t dflt, int *out)
 static int do_sort(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_sort *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *x = c->in[0];
     if (!p)
         return KP_ENOMEM;
-    KP_TRY(own_axis(c, -1, &p->axis));
+    KP_TRY(own_axis(w, c, -1, &x, &p->axis));
     p->places = c->variant != 0;
-    return kp_lw_kernel(w, &kp_kernel_sort, p, c->in, 1, out);
+    return kp_lw_kernel(w, &kp_kernel_sort, p, &x, 1, out);
 }
 
 static int search(kp_lw *w, bool right, kp_value *limits, kp_value *x, kp_value **out)
@@ -78,7 +81,7 @@ static int do_cumulate(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (!p)
         return KP_ENOMEM;
     p->product = c->variant & 1;
-    KP_TRY(own_axis(c, 0, &p->axis));
+    KP_TRY(own_axis(w, c, 0, &x, &p->axis));
     if (c->variant & 2)
         KP_TRY(kp_lw_nan_to_num(w, p->product, x, &x));
     KP_TRY(kp_cfg_str(c->layer, "dtype", kp_dtype_name(x->dtype), &type));
@@ -94,7 +97,7 @@ static int do_diff(kp_lw *w, const kp_lw_call *c, kp_value **out)
     int64_t n;
     int axis = 0;
     KP_TRY(kp_cfg_int(c->layer, "n", 1, &n));
-    KP_TRY(own_axis(c, -1, &axis));
+    KP_TRY(own_axis(w, c, -1, &x, &axis));
     if (x->shape[axis] == KP_DIM_BATCH)
         return kp_lw_rows_refused(c, "takes differences between rows of the batch");
     if (n < 0 || n > 1000)
@@ -113,12 +116,12 @@ static int do_diff(kp_lw *w, const kp_lw_call *c, kp_value **out)
 /* The heights between neighbours, averaged, times their distance, added up. */
 static int do_trapezoid(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    kp_value *y, *first, *second, *distance, *half;
+    kp_value *y = c->in[0], *first, *second, *distance, *half;
     kp_dtype type = kp_dtype_is_float(c->in[0]->dtype) ? c->in[0]->dtype : KP_FLOAT32;
     double dx;
     int axis = 0;
-    KP_TRY(own_axis(c, -1, &axis));
-    KP_TRY(kp_lw_cast(w, type, c->in[0], &y));
+    KP_TRY(own_axis(w, c, -1, &y, &axis));
+    KP_TRY(kp_lw_cast(w, type, y, &y));
     KP_TRY(kp_lw_slice(w, axis, 1, INT64_MAX, 1, y, &second));
     KP_TRY(kp_lw_slice(w, axis, 0, -1, 1, y, &first));
     KP_TRY(kp_lw_pair(w, KP_BIN_ADD, second, first, &y));
@@ -155,40 +158,95 @@ static int method_of(const kp_lw_call *c, kp_quantile_method *out)
     return kp_fail(KP_EMODEL, "layer \"%s\": the method \"%s\" is not known", c->layer->path, name);
 }
 
-/* A number, or an array of one: with more the result's first axis would be theirs. */
-static int which_quantile(const kp_lw_call *c, bool percent, bool skip_nan, double *out)
+/* Which quantiles are asked for. */
+enum { QUANTILES_MAX = 256 };
+typedef struct quantiles {
+    double q[QUANTILES_MAX];
+    int n;
+    bool is_list; /* they get an axis, in front of all others */
+} quantiles;
+
+/* Numbers between 0 and 1 as Keras computes them. */
+static void as_fraction(double *q, bool exact, bool percent)
+{
+    if (percent)
+        *q = (double)((float)*q / 100.0f);
+    else if (!exact)
+        *q = (double)(float)*q;
+}
+
+/* A number or a vector. */
+static int which_quantiles(kp_lw *w, const kp_lw_call *c, bool percent, bool skip_nan,
+                           quantiles *out)
 {
     const kp_arg *a = kp_lw_arg(c, 1, "q");
-    const char *type = NULL;
-    if (!a || a->kind == KP_ARG_LIST || !kp_lw_arg_number(a, out))
-        return kp_lw_rows_refused(c, "puts an axis of quantiles before the batch (or the model "
-                                     "computes which)");
-    if (a->kind == KP_ARG_CONST && json_is_object(a->json))
-        type = json_string_value(json_object_get(a->json, "dtype"));
-    bool exact = type && strcmp(type, "float64") == 0 && !percent && !skip_nan;
-    if (percent)
-        *out = (double)((float)*out / 100.0f);
-    else if (!exact)
-        *out = (double)(float)*out;
+    kp_lw_operand o = {0};
+    if (!a || a->kind == KP_ARG_REF)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): quantiles that the model computes",
+                       c->layer->path, c->layer->class_name);
+    KP_TRY(kp_lw_operand_of(w, c, a, &o));
+    kp_value *v = o.value;
+    bool exact = v && v->dtype == KP_FLOAT64 && !percent && !skip_nan;
+    out->is_list = v && v->ndim == 1;
+    out->n = out->is_list && v->shape[0] <= QUANTILES_MAX ? (int)v->shape[0] : 1;
+    if (v && (!v->data || v->ndim > 1 || (out->is_list && v->shape[0] != out->n)))
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): its quantiles are not a list of at most %d",
+                       c->layer->path, c->layer->class_name, QUANTILES_MAX);
+    out->q[0] = o.type == KP_LW_WEAK_INT ? (double)o.integer : o.real;
+    for (int i = 0; i < out->n; i++) {
+        if (v) {
+            size_t size = kp_dtype_size(v->dtype);
+            KP_TRY(kp_convert(KP_FLOAT64, &out->q[i], v->dtype,
+                              (const uint8_t *)v->data + (size_t)i * size, 1));
+        }
+        as_fraction(&out->q[i], exact, percent);
+    }
     return 0;
 }
 
-/* variant: bit 0 a percentage, bit 1 NaN is skipped, bit 2 the median. */
+/* One after the other, then side by side on an axis of their own. */
+static int each_quantile(kp_lw *w, const kp_lw_call *c, const kp_quantile *like,
+                         const quantiles *which, kp_value *x, kp_value **out)
+{
+    kp_value *all[QUANTILES_MAX];
+    for (int i = 0; i < which->n; i++) {
+        kp_quantile *p = kp_arena_alloc(w->mem, sizeof *p);
+        if (!p)
+            return KP_ENOMEM;
+        *p = *like;
+        p->q = which->q[i];
+        KP_TRY(kp_lw_kernel(w, &kp_kernel_quantile, p, &x, 1, &all[i]));
+        if (which->is_list && all[i]->ndim > 0 && all[i]->shape[0] == KP_DIM_BATCH)
+            return kp_lw_rows_refused(c, "puts an axis of quantiles before the batch");
+        if (which->is_list)
+            KP_TRY(kp_lw_add_axis(w, 0, all[i], &all[i]));
+    }
+    return kp_lw_concat(w, c, 0, all, which->n, out);
+}
+
+/* variant: bit 0 a percentage, bit 1 NaN is skipped, bit 2 the median. Quantile itself (0) does not
+ * hand its method on when it stands in a model: Keras computes it linearly, whatever the file says.
+ */
 static int do_quantile(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    kp_quantile *p = kp_arena_alloc(w->mem, sizeof *p);
     kp_value *x = c->in[0];
-    if (!p)
-        return KP_ENOMEM;
-    p->q = 0.5;
-    p->skip_nan = c->variant & 2;
+    kp_quantile p = {.skip_nan = c->variant & 2};
+    quantiles which = {.q = {0.5}, .n = 1};
     if (!(c->variant & 4))
-        KP_TRY(which_quantile(c, c->variant & 1, p->skip_nan, &p->q));
-    KP_TRY(kp_lw_reduce_axes(c, x, &p->axes));
-    KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &p->keepdims));
-    KP_TRY(method_of(c, &p->method));
+        KP_TRY(which_quantiles(w, c, c->variant & 1, p.skip_nan, &which));
+    KP_TRY(kp_lw_reduce_axes(c, x, &p.axes));
+    KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &p.keepdims));
+    if (c->variant != 0)
+        KP_TRY(method_of(c, &p.method));
     KP_TRY(kp_lw_cast(w, kp_dtype_is_float(x->dtype) ? x->dtype : KP_FLOAT32, x, &x));
-    return kp_lw_kernel(w, &kp_kernel_quantile, p, &x, 1, out);
+    if (which.is_list)
+        return each_quantile(w, c, &p, &which, x, out);
+    kp_quantile *one = kp_arena_alloc(w->mem, sizeof *one);
+    if (!one)
+        return KP_ENOMEM;
+    *one = p;
+    one->q = which.q[0];
+    return kp_lw_kernel(w, &kp_kernel_quantile, one, &x, 1, out);
 }
 
 /* ---- what has no meaning for one row ---- */

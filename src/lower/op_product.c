@@ -262,44 +262,51 @@ static int do_outer(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return along(w, c, f, NULL, NULL, 0, t, out);
 }
 
-/* x with `n` axes in all (ones in front), each but a batch followed (before: preceded) by 1. */
-static int interleave(kp_lw *w, int n, bool before, kp_value *x, kp_value **out)
+/* x with `n` axes in all (ones in front), each from `first` on followed (before: preceded) by 1. */
+static int interleave(kp_lw *w, int n, int first, bool before, kp_value *x, kp_value **out)
 {
     for (int have = x->ndim; have < n; have++)
         KP_TRY(kp_lw_add_axis(w, 0, x, &x));
-    for (int i = n - 1; i > 0; i--)
+    for (int i = n - 1; i >= first; i--)
         KP_TRY(kp_lw_add_axis(w, before ? i : i + 1, x, &x));
     *out = x;
     return 0;
+}
+
+/* The axes before `first` are the batch, which one factor has. */
+static int kron(kp_lw *w, int n, int first, kp_value *x, kp_value *y, kp_value **out)
+{
+    int64_t dims[KP_MAX_DIMS];
+    KP_TRY(interleave(w, n, first, false, x, &x));
+    KP_TRY(interleave(w, n, first, true, y, &y));
+    KP_TRY(kp_lw_pair(w, KP_BIN_MUL, x, y, out));
+    for (int i = first; i < n; i++) {
+        int64_t one, other;
+        KP_TRY(kp_lw_known(*out, 2 * i - first, &one));
+        KP_TRY(kp_lw_known(*out, 2 * i + 1 - first, &other));
+        dims[i - first] = one * other;
+    }
+    return kp_lw_reshape(w, first, dims, n - first, *out, out);
 }
 
 static int do_kron(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_factor f[2] = {0};
     types t;
-    int64_t dims[KP_MAX_DIMS];
+    int first = 0;
     KP_TRY(operands(w, c, f, &t));
     int n = f[0].x->ndim > f[1].x->ndim ? f[0].x->ndim : f[1].x->ndim;
-    if (n < 1 || 2 * n - 1 > KP_MAX_DIMS)
-        return kp_fail(KP_EMODEL, "layer \"%s\": a Kronecker product of %d axes", c->layer->path,
-                       n);
     for (int k = 0; k < 2; k++) {
         kp_value *x = f[k].x, *y = f[1 - k].x;
         bool batch = x->ndim > 0 && x->shape[0] == KP_DIM_BATCH;
         if (batch && (x->ndim < n || (y->ndim == n && y->shape[0] != 1)))
             return kp_lw_rows_refused(c, "changes the number of rows of the batch");
+        first = batch ? 1 : first;
     }
-    KP_TRY(interleave(w, n, false, f[0].x, &f[0].x));
-    KP_TRY(interleave(w, n, true, f[1].x, &f[1].x));
-    kp_value *y;
-    KP_TRY(kp_lw_pair(w, KP_BIN_MUL, f[0].x, f[1].x, &y));
-    for (int i = 1; i < n; i++) {
-        int64_t one, other;
-        KP_TRY(kp_lw_known(y, 2 * i - 1, &one));
-        KP_TRY(kp_lw_known(y, 2 * i, &other));
-        dims[i - 1] = one * other;
-    }
-    return kp_lw_reshape(w, 1, dims, n - 1, y, out);
+    if (2 * n - first > KP_MAX_DIMS)
+        return kp_fail(KP_EMODEL, "layer \"%s\": a Kronecker product of %d axes", c->layer->path,
+                       n);
+    return kron(w, n, first, f[0].x, f[1].x, out);
 }
 
 /* ---- the cross product ---- */

@@ -9,8 +9,12 @@ static int do_tile(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x = c->in[0];
     int n;
     KP_TRY(kp_lw_ints(c->layer, "repeats", KP_MAX_DIMS, times, &n));
-    if (n > x->ndim)
+    if (n > KP_MAX_DIMS)
+        return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
+    if (n > x->ndim && x->ndim > 0 && x->shape[0] == KP_DIM_BATCH)
         return kp_lw_rows_refused(c, "puts an axis before the batch");
+    while (n > x->ndim)
+        KP_TRY(kp_lw_add_axis(w, 0, x, &x));
     for (int i = 0; i < n; i++) {
         int axis = x->ndim - n + i, copies = (int)times[i];
         if (copies < 1 || copies > KP_NODE_INPUTS_MAX)

@@ -11,7 +11,7 @@ static int infer(const kp_node *n, kp_value *out, int64_t *next_symbol)
         return kp_node_fail(n, KP_ESHAPE, "a part of type %s and %d axes",
                             kp_dtype_name(part->dtype), part->ndim);
     for (int i = 0; i < x->ndim; i++)
-        if ((i == 0 && part->shape[i] != x->shape[i]) ||
+        if ((x->shape[i] == KP_DIM_BATCH && part->shape[i] != KP_DIM_BATCH) ||
             (x->shape[i] >= 0 && part->shape[i] > x->shape[i]))
             return kp_node_fail(n, KP_ESHAPE, "the part is larger than the array along axis %d", i);
     kp_ops_shape(out, x->dtype, x->ndim, x->shape);

@@ -263,6 +263,9 @@ int kp_model_predict(kp_model *m, const kp_tensor *in, size_t n_in, kp_tensor *o
     int rc = shapes == NULL || given == NULL ? kp_fail(KP_ENOMEM, "out of memory") : 0;
     if (rc == 0)
         rc = take_inputs(m, in, n_in, shapes, &n_rows);
+    if (rc == 0 && m->low.rows > 0 && m->low.named_rows == m->low.rows && n_rows != m->low.rows)
+        rc = kp_fail(KP_ESHAPE, "model \"%s\" is made for batches of %lld rows, got %lld",
+                     m->info.name, (long long)m->low.rows, (long long)n_rows);
     if (rc == 0)
         rc = first_variant(m, shapes, in, n_rows, &v);
     for (size_t o = 0; rc == 0 && o < n_out; o++)

@@ -101,12 +101,14 @@ static int check_outputs(const kp_model *m, const kp_graph *g)
         for (int d = 1; d < v->ndim; d++)
             rows = rows && v->shape[d] >= 0;
         if (!rows) {
-            char text[KP_SHAPE_TEXT];
+            char text[KP_SHAPE_TEXT], rows_text[48] = "";
+            if (m->rows_now > 0)
+                snprintf(rows_text, sizeof rows_text, " of %lld rows", (long long)m->rows_now);
             return kp_fail(KP_EMODEL,
                            "model \"%s\": output %d (%s) has the shape %s, whose first "
-                           "axis is not the batch",
+                           "axis is not the batch%s",
                            m->info.name, i, m->info.outputs[i].name,
-                           kp_shape_text(v->shape, v->ndim, text, sizeof text));
+                           kp_shape_text(v->shape, v->ndim, text, sizeof text), rows_text);
         }
     }
     return 0;

@@ -10,10 +10,8 @@ REASON = "mixes the rows of a batch, which are predicted apart from each other"
 FORMS = {
     "AllClose": lambda x: ops.allclose(x, x), "Argpartition": lambda x: ops.argpartition(x, 1),
     "Corrcoef": ops.corrcoef, "Diag": lambda x: ops.diag(x[:, 0]), "Diagflat": ops.diagflat,
-    "Flipud": ops.flipud, "Histogram": lambda x: ops.histogram(x)[0], "Nonzero": lambda x: ops.nonzero(x)[0],
+    "Histogram": lambda x: ops.histogram(x)[0], "Nonzero": lambda x: ops.nonzero(x)[0],
     "Size": lambda x: x + ops.cast(N.Size()(x), "float32"), "Unique": lambda x: N.Unique()(x),
-    "Vdot": lambda x: ops.vdot(x, x), "Vsplit": lambda x: ops.vsplit(x, 3)[0],
-    "Vstack": lambda x: ops.vstack([x, x]),
 }
 
 

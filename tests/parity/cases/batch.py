@@ -1,0 +1,455 @@
+"""Operations that look over the batch: reductions, orders and picks along axis 0, products of rows with
+rows. The model runs in batches of 32, the last one being smaller, as Keras' predict does."""
+
+from parity_kit import keras, np, reference
+
+from . import Expect, case
+from .kit import flag, pick
+from .ops_numpy import FLOATS, INTS, shape_of, values
+
+ops = keras.ops
+L = keras.layers
+
+
+def rows_of(rng):
+    return int(pick(rng, 2, 5, 32, 45))
+
+
+def array(rng, dtypes=("float32",), least=0, most=3, kind="any", rows=None):
+    return values(rng, (rows or rows_of(rng),) + shape_of(rng, least, most), str(rng.choice(list(dtypes))), kind)
+
+
+def seen(x, y):
+    """y of any shape as an output with rows; x: an input. Axes of an unknown size are the batch."""
+    y = ops.cast(y, "float32")
+    unknown = [i for i, n in enumerate(y.shape) if n is None]
+    if unknown[:1] == [0]:
+        return y if len(unknown) == 1 else ops.mean(y, axis=tuple(unknown[1:]))
+    if unknown:
+        return ops.moveaxis(y if len(unknown) == 1 else ops.mean(y, axis=tuple(unknown[1:])), unknown[0], 0)
+    first = ops.cast(x, "float32")
+    while len(first.shape) > 1:
+        first = first[..., 0]
+    return 0 * ops.expand_dims(first, 1) + ops.reshape(y, (1, -1))
+
+
+def in_batches(model, arrays):
+    parts = [reference(model, [a[i:i + 32] for a in arrays]) for i in range(0, len(arrays[0]), 32)]
+    return [np.concatenate(p) for p in zip(*parts)]
+
+
+def whole(fn, *arrays, rtol=1e-4, atol=1e-5, see=seen):
+    """fn of one Input an array; what it gives is seen through an output with rows."""
+    inputs = [keras.Input(a.shape[1:], dtype=str(a.dtype)) for a in arrays]
+    made = fn(*inputs)
+    made = list(made) if isinstance(made, (list, tuple)) else [made]
+    model = keras.Model(inputs, [see(inputs[0], y) for y in made])
+    return model, list(arrays), Expect(rtol, atol, outputs=in_batches(model, arrays))
+
+
+def over(name):
+    return case("batch " + name, "model")
+
+
+def axes_with_batch(rng, rank, none=True):
+    """Axes of which one is the batch."""
+    if none and flag(rng, 0.3):
+        return None
+    if flag(rng, 0.6):
+        return pick(rng, 0, -rank)
+    return tuple(sorted({0, *(int(a) for a in rng.integers(0, rank, rng.integers(1, 3)))}))
+
+
+# ---- reductions ----
+
+REDUCTIONS = {
+    "Sum": ("sum", FLOATS[:5] + INTS, "any"), "Mean": ("mean", FLOATS[:5] + INTS, "any"),
+    "Max": ("max", FLOATS[:5] + INTS, "any"), "Min": ("min", FLOATS[:5] + INTS, "any"),
+    "Amax": ("amax", FLOATS[:5], "any"), "Amin": ("amin", FLOATS[:5], "any"),
+    "Prod": ("prod", FLOATS[:5], "unit"), "Std": ("std", FLOATS[:5] + ["int32"], "any"),
+    "Var": ("var", FLOATS[:5] + ["int32"], "any"), "Any": ("any", ["bool", "float32"], "unit"),
+    "All": ("all", ["bool", "float32"], "unit"), "CountNonzero": ("count_nonzero", FLOATS[:5] + INTS, "any"),
+    "Median": ("median", FLOATS[:5], "any"), "Logsumexp": ("logsumexp", FLOATS[:4], "any"),
+    "Nansum": ("nansum", FLOATS[:4], "any"), "Nanmean": ("nanmean", FLOATS[:4], "any"),
+    "Nanmax": ("nanmax", FLOATS[:4], "any"), "Nanmin": ("nanmin", FLOATS[:4], "any"),
+    "Nanvar": ("nanvar", FLOATS[:4], "any"), "Nanstd": ("nanstd", FLOATS[:4], "any"),
+    "Nanprod": ("nanprod", FLOATS[:4], "unit"), "Nanmedian": ("nanmedian", FLOATS[:4], "any"),
+    "Ptp": ("ptp", FLOATS[:5], "any"),
+}
+
+
+def reduction(name, function, dtypes, kind):
+    @over(name)
+    def run(rng):
+        a = array(rng, dtypes, kind=kind)
+        options = {"axis": axes_with_batch(rng, a.ndim)}
+        if name != "CountNonzero":
+            options["keepdims"] = flag(rng)
+        return whole(lambda x: getattr(ops, function)(x, **options), a, atol=1e-4)
+
+
+for _name, _row in REDUCTIONS.items():
+    if hasattr(ops, _row[0]):
+        reduction(_name, *_row)
+
+
+def place(name, function):
+    @over(name)
+    def run(rng):
+        a = array(rng, FLOATS[:5] + INTS)
+        options = {"axis": pick(rng, None, 0, -a.ndim), "keepdims": flag(rng)}
+        return whole(lambda x: getattr(ops, function)(x, **options), a)
+
+
+for _name, _fn in [("Argmax", "argmax"), ("Argmin", "argmin"), ("Nanargmax", "nanargmax"), ("Nanargmin", "nanargmin")]:
+    if hasattr(ops, _fn):
+        place(_name, _fn)
+
+
+@over("Quantile")
+def quantile(rng):
+    a = array(rng, FLOATS[:5])
+    q = pick(rng, 0.3, [0.1, 0.9, 0.5], np.array([0.25, 1.0], "float32"))
+    fn = pick(rng, ops.quantile, lambda x, q, **o: ops.percentile(x, np.multiply(q, 100).tolist(), **o)) if hasattr(ops, "percentile") else ops.quantile
+    options = {"axis": pick(rng, axes_with_batch(rng, a.ndim), -1), "keepdims": flag(rng),
+               "method": pick(rng, "linear", "lower", "higher", "nearest", "midpoint")}
+    return whole(lambda x: fn(x, q, **options), a)
+
+
+@over("Average")
+def average(rng):
+    a = array(rng)
+    form = int(rng.integers(3))
+    if form == 0:
+        return whole(lambda x: ops.average(x, axis=pick(rng, None, 0)), a)
+    weights = values(rng, a.shape[:1] if form == 1 else a.shape, "float32", "positive")
+    return whole(lambda x, w: ops.average(x, axis=0, weights=w), a, weights)
+
+
+@over("Moments")
+def moments(rng):
+    a = array(rng)
+    return whole(lambda x: ops.moments(x, axes=[0] if a.ndim == 1 else pick(rng, [0], [0, 1]), keepdims=flag(rng)), a)
+
+
+@over("Norm")
+def norm(rng):
+    a = array(rng, least=1)
+    axis = pick(rng, 0, (0, 1)) if a.ndim > 2 else pick(rng, None, 0, (0, 1))
+    order = pick(rng, None, 1, 2, np.inf) if axis == 0 else pick(rng, None, 1, np.inf) if axis else None
+    return whole(lambda x: ops.norm(x, ord=order, axis=axis, keepdims=flag(rng) and axis is not None), a)
+
+
+# ---- as long as the batch ----
+
+@over("Center")
+def center(rng):
+    """x less its mean, over its deviation; then layers that work row by row."""
+    a = array(rng, least=1)
+    k = int(rng.integers(3))
+
+    def fn(x):
+        y = (x - ops.mean(x, axis=0, keepdims=flag(rng))) / (ops.std(x, axis=0) + 0.5)
+        return L.Dense(5)(y) if k == 0 else L.Activation("tanh")(y) if k == 1 else L.LayerNormalization()(y)
+    return whole(fn, a)
+
+
+def sorting(name, fn):
+    @over(name)
+    def run(rng):
+        a = array(rng, FLOATS[:5] + INTS)
+        return whole(lambda x: fn(x, axis=pick(rng, 0, -a.ndim)), a)
+
+
+for _name, _fn in [("Sort", ops.sort), ("Argsort", ops.argsort)]:
+    sorting(_name, _fn)
+
+
+@over("SortAll")
+def sort_all(rng):
+    a = array(rng)
+    fn = pick(rng, ops.sort, ops.argsort)
+    return whole(lambda x: ops.take(fn(x, axis=None), [0, 1], axis=0), a, see=lambda x, y: seen(x, ops.reshape(y, (2,))))
+
+
+def running(name, fn):
+    @over(name)
+    def run(rng):
+        a = array(rng, ["float32", "int32"], kind="unit")
+        return whole(lambda x: fn(x, axis=pick(rng, 0, -a.ndim)), a, atol=1e-4)
+
+
+for _name, _fn in [("Cumsum", ops.cumsum), ("Cumprod", ops.cumprod)]:
+    running(_name, _fn)
+
+
+@over("CumsumAll")
+def cumsum_all(rng):
+    a = array(rng, ["float32", "int32"], kind="unit")
+    return whole(lambda x: ops.reshape(ops.cumsum(x), (-1,) + a.shape[1:]), a, atol=1e-4)
+
+
+@over("Flip")
+def flip(rng):
+    a = array(rng, ["float32", "int32"])
+    axis = axes_with_batch(rng, a.ndim)
+    return whole(lambda x: ops.flip(x, axis=axis), a)
+
+
+@over("Roll")
+def roll(rng):
+    a = array(rng, ["float32", "int32"])
+    axis = pick(rng, None, 0, -a.ndim)
+    return whole(lambda x: ops.roll(x, int(rng.integers(-4, 5)), axis=axis), a)
+
+
+@over("Softmax")
+def softmax(rng):
+    a = array(rng)
+    fn = pick(rng, ops.softmax, ops.log_softmax)
+    axis = axes_with_batch(rng, a.ndim, fn is ops.softmax)
+    if flag(rng, 0.3):
+        return whole(L.Softmax(axis=0), a)
+    return whole(lambda x: fn(x, axis=0 if fn is not ops.softmax or axis is None and a.ndim < 2 else axis), a)
+
+
+@over("Normalize")
+def normalize(rng):
+    a = array(rng)
+    if flag(rng, 0.4):
+        return whole(L.UnitNormalization(axis=0), a)
+    return whole(lambda x: ops.normalize(x, axis=0, order=pick(rng, 1, 2)), a)
+
+
+@over("Transpose")
+def transpose(rng):
+    """The batch goes elsewhere and comes back."""
+    a = array(rng, least=1)
+    perm = [int(i) for i in rng.permutation(a.ndim)]
+    return whole(lambda x: ops.sin(ops.transpose(x, perm)), a)
+
+
+@over("Gram")
+def gram(rng):
+    a = array(rng, least=1, most=2)
+    form = int(rng.integers(5))
+
+    def fn(x):
+        t = ops.transpose(x)
+        if form == 0:
+            return ops.matmul(t, x)
+        if form == 1:
+            return ops.matmul(ops.matmul(x, t), x)
+        if form == 2:
+            return ops.softmax(ops.matmul(x, t), axis=-1) @ x
+        if form == 3:
+            return ops.einsum(pick(rng, "bi,bj->ij", "bi,cj->bij", "bi,ci->bc", "bi,cj->ijb"), x, x)
+        return ops.tensordot(x, x, axes=[[0], [0]])
+    return whole(fn, a)
+
+
+@over("Vdot")
+def vdot(rng):
+    a = array(rng)
+    b = values(rng, a.shape, "float32")
+    return whole(lambda x, y: pick(rng, ops.vdot(x, y), ops.inner(x, y) if a.ndim == 1 else ops.vdot(x, y)), a, b)
+
+
+@case("Vdot", "op")
+def vdot_op(rng):
+    return vdot(rng)
+
+
+@case("Flipud", "op")
+def flipud(rng):
+    return whole(ops.flipud, array(rng, ["float32", "int32"]))
+
+
+@case("Vsplit", "op")
+def vsplit(rng):
+    a = array(rng, ["float32", "int32"], least=1, rows=pick(rng, 4, 32, 36))
+    return whole(lambda x: ops.mean(ops.vsplit(x, 2)[pick(rng, 0, 1)], axis=0), a)
+
+
+@case("Vstack", "op")
+def vstack(rng):
+    a = array(rng, ["float32", "int32"], least=1)
+    b = values(rng, (int(rng.integers(1, 4)),) + a.shape[1:], str(a.dtype))
+    return whole(lambda x: ops.max(ops.vstack([x, ops.convert_to_tensor(b), x]), axis=0), a)
+
+
+@over("Outer")
+def outer(rng):
+    a, b = array(rng), values(rng, (), "float32")
+    other = values(rng, (int(rng.integers(1, 5)),), "float32")
+    k = int(np.prod(a.shape[1:]))
+    return whole(lambda x: ops.mean(ops.reshape(ops.outer(pick(rng, other, float(b)), x), (-1, k)), axis=0), a)
+
+
+@over("Kron")
+def kron(rng):
+    a, b = array(rng, least=1), values(rng, shape_of(rng, 1, 3), "float32")
+    return whole(lambda x: ops.mean(ops.kron(x, b), axis=0), a)
+
+
+# ---- picks, joins, splits ----
+
+@over("GetItem")
+def get_item(rng):
+    a = array(rng, ["float32", "int32"], least=1)
+    k = int(rng.integers(2))
+    key = pick(rng, k, -1 - k, slice(k, k + 1), (Ellipsis, 0), (k, slice(None), 0) if a.ndim > 2 else (k, 0), (None, k))
+    return whole(lambda x: x[key], a)
+
+
+@over("Take")
+def take(rng):
+    a = array(rng, ["float32", "int32"])
+    at = rng.integers(-2, 2, shape_of(rng, 1, 3)).tolist()
+    axis = pick(rng, None, 0)
+    return whole(lambda x: ops.take(x, at, axis=axis), a)
+
+
+@over("TakeAlongAxis")
+def take_along_axis(rng):
+    a = array(rng)
+    at = values(rng, (1,) + a.shape[1:], "int32", "unit")
+    return whole(lambda x: ops.take_along_axis(x, at, axis=0), a)
+
+
+@over("Slice")
+def slices(rng):
+    a = array(rng, least=1)
+    k = int(rng.integers(2))
+    size = pick(rng, 1, 2 - k)
+    return whole(lambda x: ops.slice(x, (k,) + (0,) * (a.ndim - 1), (size,) + a.shape[1:]), a)
+
+
+@over("SliceUpdate")
+def slice_update(rng):
+    a = array(rng, least=1)
+    part = values(rng, (1,) + a.shape[1:], "float32")
+    return whole(lambda x: ops.slice_update(x, (int(rng.integers(2)),) + (0,) * (a.ndim - 1), part), a)
+
+
+@over("Concatenate")
+def concatenate(rng):
+    a = array(rng)
+    b = values(rng, (int(rng.integers(1, 4)),) + a.shape[1:], "float32")
+    form = int(rng.integers(5))
+
+    def fn(x):
+        if form == 0:
+            y = ops.concatenate([x, 2 * x], axis=0)
+        elif form == 1:
+            y = ops.vstack([ops.convert_to_tensor(b), x]) if a.ndim > 1 else ops.append(x, b)
+        elif form == 2:
+            y = L.Concatenate(axis=0)([x, x])
+        elif form == 3:
+            y = ops.stack([x, 3 * x])[pick(rng, 0, 1)]
+        else:
+            y = ops.pad(x, [(1, 2)] + [(0, 0)] * (a.ndim - 1))
+        return ops.sum(y, axis=0)
+    return whole(fn, a, atol=1e-4)
+
+
+@over("Split")
+def split(rng):
+    a = array(rng, rows=pick(rng, 4, 32, 36))
+    fn = pick(rng, ops.split, ops.array_split)
+    return whole(lambda x: ops.mean(fn(x, 2, axis=0)[pick(rng, 0, 1)], axis=0), a)
+
+
+@over("Repeat")
+def repeat(rng):
+    a = array(rng, ["float32", "int32"])
+    n = int(rng.integers(1, 4))
+
+    def fn(x):
+        form = int(rng.integers(3))
+        if form == 0:
+            y = ops.repeat(x, n, axis=0)
+        elif form == 1:
+            y = ops.tile(x, (n,) + (1,) * (a.ndim - 1))
+        else:
+            y = ops.tile(x, (n, 2) + (1,) * (a.ndim - 1))
+        return ops.sum(ops.cast(y, "float32") * 0.5, axis=(0, 1) if form == 2 else 0)
+    return whole(fn, a, atol=1e-4)
+
+
+@over("Reshape")
+def reshape(rng):
+    a = array(rng, least=1)
+    k = int(np.prod(a.shape[1:]))
+    form = int(rng.integers(4))
+
+    def fn(x):
+        if form == 0:
+            return ops.mean(ops.ravel(x))
+        if form == 1:
+            return ops.reshape(ops.reshape(x, (-1,)) * 2, (-1, k))
+        if form == 2:
+            return ops.expand_dims(x, 0)[0]
+        return ops.mean(ops.reshape(x, (1, -1, k)), axis=(0, 1))
+    return whole(fn, a)
+
+
+@over("Diff")
+def diff(rng):
+    a = array(rng)
+    return whole(lambda x: ops.sum(ops.diff(x, axis=0) * 2, axis=0), a)
+
+
+@over("Trapezoid")
+def trapezoid(rng):
+    return whole(lambda x: ops.trapezoid(x, dx=float(rng.uniform(0.5, 2)), axis=0), array(rng))
+
+
+@over("Linspace")
+def linspace(rng):
+    a = array(rng, least=1)
+    return whole(lambda x: ops.linspace(ops.min(x, axis=0), ops.max(x, axis=0), int(rng.integers(1, 6))), a)
+
+
+@over("Triangle")
+def triangle(rng):
+    a = array(rng, least=1, most=2)
+    k = int(rng.integers(-2, 3))
+    return whole(lambda x: pick(rng, ops.tril, ops.triu)(x, k=k), a)
+
+
+@over("Where")
+def where(rng):
+    a = array(rng)
+    return whole(lambda x: ops.where(x > ops.mean(x), x, ops.max(x, axis=0)), a)
+
+
+@over("TopK")
+def top_k(rng):
+    a = array(rng, least=1, most=2)
+    return whole(lambda x: ops.top_k(ops.transpose(x), 2)[pick(rng, 0, 1)], a)
+
+
+@over("Layers")
+def layers(rng):
+    """Row by row, then over the batch, then row by row again, with a loop and a convolution."""
+    a = array(rng, rows=rows_of(rng), least=2, most=3)
+    form = int(rng.integers(3))
+
+    def fn(x):
+        y = L.Conv1D(5, 2, padding="same", activation="tanh")(x)
+        y = y - ops.mean(y, axis=0)
+        if form == 0:
+            return L.LSTM(3, return_sequences=flag(rng))(y)
+        if form == 1:
+            return L.TimeDistributed(L.Dense(4))(ops.flip(y, axis=0))
+        return L.Dense(3)(L.BatchNormalization()(ops.roll(y, 1, axis=0)))
+    return whole(fn, a)
+
+
+@over("Nested")
+def nested(rng):
+    a = array(rng, least=1, most=2)
+    inner_in = keras.Input(a.shape[1:])
+    inner = keras.Model(inner_in, inner_in - ops.mean(inner_in, axis=0))
+    return whole(lambda x: inner(L.Dense(a.shape[1])(inner(x))), a)
