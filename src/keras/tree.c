@@ -189,9 +189,10 @@ static int add_inner(kp_keras *k, kp_layer *l, const char *key, json_t *object, 
 
 static int inner_layers(kp_keras *k, kp_layer *l, int depth)
 {
-    static const char *const keys[] = {"layer", "backward_layer", "cell", "activation", NULL};
+    static const char *const keys[] = {"layer",      "backward_layer",       "cell",
+                                       "activation", "recurrent_activation", NULL};
     json_t *cells = json_object_get(l->config, "cells");
-    size_t room = json_array_size(cells) + 4;
+    size_t room = json_array_size(cells) + 5;
     bool any = json_is_array(cells);
     for (int i = 0; keys[i] != NULL; i++)
         any = any || is_layer_object(json_object_get(l->config, keys[i]));

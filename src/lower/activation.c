@@ -168,31 +168,23 @@ static int unary_layer(kp_lw *w, int (*read)(const kp_layer *, kp_act *), const 
     return kp_lw_unary(w, act, x, out);
 }
 
-static int softmax_layer(kp_lw *w, const kp_layer *l, kp_value *x, kp_value **out)
+/* A layer as another one's activation: called as if it stood in a model. */
+static int by_layer(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, kp_value **out)
 {
-    kp_axes axes;
-    KP_TRY(kp_lw_axes(l, "axis", x->ndim, -1, &axes));
-    return kp_lw_softmax(w, &axes, false, x, out);
-}
-
-static int by_class(kp_lw *w, const kp_layer *l, const char *class_name, const json_t *config,
-                    kp_value *x, kp_value **out)
-{
-    kp_layer inner = *l; /* the same place for messages, another configuration */
-    inner.class_name = class_name;
-    inner.config = config;
-    if (strcmp(class_name, "ReLU") == 0)
-        return unary_layer(w, relu_act, &inner, x, out);
-    if (strcmp(class_name, "LeakyReLU") == 0)
-        return unary_layer(w, leaky_act, &inner, x, out);
-    if (strcmp(class_name, "ELU") == 0)
-        return unary_layer(w, elu_act, &inner, x, out);
-    if (strcmp(class_name, "Softmax") == 0)
-        return softmax_layer(w, &inner, x, out);
-    if (strcmp(class_name, "Activation") == 0)
-        return kp_lw_activation(w, &inner, "activation", x, out);
-    return kp_fail(KP_EMODEL, "layer \"%s\" (%s): an activation of class %s is not supported",
-                   l->path, l->class_name, class_name);
+    kp_lw_result result;
+    kp_layer *inner = NULL;
+    for (int i = 0; i < l->n_inner; i++)
+        if (strcmp(l->inner_key[i], key) == 0)
+            inner = l->inner[i];
+    if (!inner)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): \"%s\" has no config", l->path, l->class_name,
+                       key);
+    KP_TRY(kp_lw_call_inner(w, inner, x, NULL, &result));
+    if (result.n != 1)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): its activation (%s) has %d outputs", l->path,
+                       l->class_name, inner->class_name, result.n);
+    *out = result.values[0];
+    return 0;
 }
 
 int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, kp_value **out)
@@ -212,9 +204,7 @@ int kp_lw_activation(kp_lw *w, const kp_layer *l, const char *key, kp_value *x, 
                        l->path, l->class_name, key);
     if (json_is_string(config)) /* a function by its name */
         return by_name(w, l, json_string_value(config), x, out);
-    if (!json_is_object(config))
-        return kp_fail(KP_EMODEL, "layer \"%s\": \"%s\" has no config", l->path, key);
-    return by_class(w, l, json_string_value(class_name), config, x, out);
+    return by_layer(w, l, key, x, out);
 }
 
 static int do_activation_layer(kp_lw *w, const kp_lw_call *c, kp_value **out)

@@ -55,6 +55,11 @@ int kp_lw_float(kp_lw *w, kp_value *x, kp_value **out)
     return kp_lw_cast(w, w->real, x, out);
 }
 
+int kp_lw_like(kp_lw *w, const kp_value *x, kp_value **out)
+{
+    return kp_dtype_is_float(x->dtype) ? 0 : kp_lw_cast(w, x->dtype, *out, out);
+}
+
 int kp_lw_binary(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out)
 {
     bool ints = a->dtype == b->dtype && !kp_dtype_is_float(a->dtype);

@@ -265,6 +265,9 @@ int kp_lw_kernel(kp_lw *w, const kp_kernel_def *def, const void *params, kp_valu
 /* Brings both to one type first. */
 int kp_lw_binary(kp_lw *w, kp_binary_kind kind, kp_value *a, kp_value *b, kp_value **out);
 int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out);
+/* Of a result that Keras gives the type of its input: where that is one of integers, *out becomes
+ * so. */
+int kp_lw_like(kp_lw *w, const kp_value *x, kp_value **out);
 /* To w->real. */
 int kp_lw_float(kp_lw *w, kp_value *x, kp_value **out);
 /* A parameter as w->real holds it. */

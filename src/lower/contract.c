@@ -71,6 +71,8 @@ static int do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_cfg_bool(c->layer, "normalize", false, &normalize));
     for (int i = 0; i < 2; i++) {
         KP_TRY(kp_lw_float(w, c->in[i], &m[i]));
+        if (!normalize && !kp_dtype_is_float(c->in[i]->dtype)) /* integers stay exact */
+            KP_TRY(kp_lw_cast(w, KP_FLOAT64, c->in[i], &m[i]));
         if (normalize)
             KP_TRY(kp_lw_unit(w, &(kp_axes){1, {axis[i]}}, 1e-14f, m[i], &m[i]));
         KP_TRY(rest_of(c, m[i], axis[i], rest[i], &n[i]));
@@ -83,7 +85,8 @@ static int do_dot(kp_lw *w, const kp_lw_call *c, kp_value **out)
     int total = n[0] + n[1];
     if (total == 0) /* two vectors: their product keeps an axis */
         dims[total++] = 1;
-    return kp_lw_reshape(w, 1, dims, total, y, out);
+    KP_TRY(kp_lw_reshape(w, 1, dims, total, y, out));
+    return c->in[0]->dtype == c->in[1]->dtype && !normalize ? kp_lw_like(w, c->in[0], out) : 0;
 }
 
 const kp_lw_entry kp_lw_contract_layers[] = {

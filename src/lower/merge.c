@@ -4,21 +4,10 @@
 /* Keras inserts axes at 1 where ranks differ, then broadcasts as NumPy does. */
 static int to_rank(kp_lw *w, int rank, kp_value *x, kp_value **out)
 {
-    int64_t dims[KP_MAX_DIMS];
-    int n = rank - x->ndim, open = 0;
     *out = x;
-    if (n == 0 || x->ndim == 0)
-        return 0;
-    for (int i = 0; i < n; i++)
-        dims[i] = 1;
-    for (int i = 1; i < x->ndim; i++, n++) {
-        dims[n] = x->shape[i] >= 0 ? x->shape[i] : -1;
-        open += x->shape[i] < 0;
-    }
-    if (open > 1)
-        return kp_fail(KP_EMODEL, "merging tensors of different rank with several open sizes is "
-                                  "not supported");
-    return kp_lw_reshape(w, 1, dims, n, x, out);
+    while (x->ndim > 0 && (*out)->ndim < rank)
+        KP_TRY(kp_lw_add_axis(w, 1, *out, out));
+    return 0;
 }
 
 /* Where any input counts; no mask when one of them has none. */

@@ -316,11 +316,13 @@ int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_
                     .kwargs = {.kind = KP_ARG_DICT}};
     kp_lw_record *record = w->record;
     const char *name = w->name;
+    kp_dtype real = w->real;
     w->env = &env;
     int status = lower_call(w, &env, 1, &call);
     w->env = env.outer;
     w->record = record;
     w->name = name;
+    w->real = real;
     *out = results[1];
     return status;
 }

@@ -51,12 +51,31 @@ static int do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_add(w, &node, in, 5, out);
 }
 
+/* Keras stores them in the order of the axes as they are named, negative ones first. */
+static int stored_sizes(const kp_layer *l, const kp_value *x, const kp_axes *axes, int64_t *out)
+{
+    const json_t *v = json_object_get(l->config, "axis");
+    int n = 0, at;
+    for (int negative = 1; negative >= 0; negative--)
+        for (int i = 0; i < axes->n; i++) {
+            bool found = !json_is_array(v) && negative == 0;
+            for (size_t j = 0; j < json_array_size(v) && !found; j++) {
+                int64_t axis = json_integer_value(json_array_get(v, j));
+                KP_TRY(kp_lw_axis(l, axis, x->ndim, &at));
+                found = at == axes->axis[i] && (axis < 0) == (negative == 1);
+            }
+            if (found && n < axes->n)
+                KP_TRY(kp_lw_known(x, axes->axis[i], &out[n++]));
+        }
+    return 0;
+}
+
 static int do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     bool center, scale, rms;
     double epsilon;
-    int64_t shape[KP_MAX_DIMS];
+    int64_t shape[KP_MAX_DIMS], stored[KP_MAX_DIMS];
     kp_value *in[3] = {0};
     kp_node node = {.op = KP_OP_LAYERNORM};
     kp_axes *axes = &node.attr.layernorm.axes;
@@ -65,15 +84,18 @@ static int do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_axes(l, "axis", c->in[0]->ndim, -1, axes));
     for (int i = 0; i < axes->n; i++)
         KP_TRY(kp_lw_known(c->in[0], axes->axis[i], &shape[i]));
+    KP_TRY(stored_sizes(l, c->in[0], axes, stored));
     KP_TRY(kp_lw_float(w, c->in[0], &in[0]));
     if (scale || rms)
-        KP_TRY(kp_lw_weight_get(w, "", 0, "gamma", axes->n, shape, 0, NULL, true, &in[1]));
+        KP_TRY(kp_lw_weight_get(w, "", 0, "gamma", axes->n, stored, axes->n, shape, true, &in[1]));
     if (center && !rms)
-        KP_TRY(
-            kp_lw_weight_get(w, "", scale ? 1 : 0, "beta", axes->n, shape, 0, NULL, true, &in[2]));
+        KP_TRY(kp_lw_weight_get(w, "", scale ? 1 : 0, "beta", axes->n, stored, axes->n, shape, true,
+                                &in[2]));
     node.attr.layernorm.epsilon = kp_lw_round(w, epsilon);
     node.attr.layernorm.rms_scaling = rms;
-    return kp_lw_add(w, &node, in, 3, out);
+    KP_TRY(kp_lw_add(w, &node, in, 3, out));
+    KP_TRY(kp_lw_like(w, c->in[0], out));
+    return kp_lw_float(w, *out, out);
 }
 
 const kp_lw_entry kp_lw_norm_layers[] = {

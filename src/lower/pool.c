@@ -1,6 +1,13 @@
 /* Pooling over windows and over everything. */
 #include "lower/build.h"
 
+/* The largest of integers is one of them: doubles hold them exactly on the way. */
+static int as_real(kp_lw *w, bool average, kp_value *x, kp_value **out)
+{
+    bool exact = !average && !kp_dtype_is_float(x->dtype);
+    return exact ? kp_lw_cast(w, KP_FLOAT64, x, out) : kp_lw_float(w, x, out);
+}
+
 static int pool(kp_lw *w, const kp_lw_call *c, bool average, kp_value **out)
 {
     const kp_layer *l = c->layer;
@@ -31,12 +38,14 @@ static int pool(kp_lw *w, const kp_lw_call *c, bool average, kp_value **out)
                            "possible",
                            l->path, (long long)win->size[i], (long long)win->stride[i]);
     }
-    KP_TRY(kp_lw_float(w, x, &x));
+    KP_TRY(as_real(w, average, x, &x));
     if (first)
         KP_TRY(kp_lw_to_last(w, x, &x));
     KP_TRY(kp_lw_add(w, &node, &x, 1, &x));
+    if (first)
+        KP_TRY(kp_lw_to_first(w, x, &x));
     *out = x;
-    return first ? kp_lw_to_first(w, x, out) : 0;
+    return average ? 0 : kp_lw_like(w, c->in[0], out);
 }
 
 static int do_max_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -58,7 +67,7 @@ static int do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_rank(c, n + 2));
     KP_TRY(kp_lw_channels_first(c->layer, &first));
     KP_TRY(kp_cfg_bool(c->layer, "keepdims", false, &keepdims));
-    KP_TRY(kp_lw_float(w, c->in[0], &x));
+    KP_TRY(as_real(w, c->variant > 0, c->in[0], &x));
     kp_value *mask = c->n_in > 1 ? c->in[1] : c->in_mask[0];
     if (c->variant == 1 && mask)
         return kp_lw_masked_mean(w, first ? 2 : 1, keepdims, mask, x, out);
@@ -68,7 +77,10 @@ static int do_global_pool(kp_lw *w, const kp_lw_call *c, kp_value **out)
                                     .keepdims = keepdims}};
     for (int i = 0; i < n; i++)
         node.attr.reduce.axes.axis[i] = i + (first ? 2 : 1);
-    return kp_lw_add(w, &node, &x, 1, out);
+    KP_TRY(kp_lw_add(w, &node, &x, 1, out));
+    if (c->variant < 0)
+        return kp_lw_like(w, c->in[0], out);
+    return kp_dtype_is_float(c->in[0]->dtype) ? 0 : kp_lw_cast(w, KP_FLOAT32, *out, out);
 }
 
 const kp_lw_entry kp_lw_pool_layers[] = {

@@ -126,7 +126,8 @@ static int do_upsampling(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_resize_kind(c->layer, text, &kind));
     if (kind == KP_RESIZE_NEAREST || c->variant != 2)
         return repeat(w, c->in[0], axis, size, c->variant, out);
-    return enlarge(w, c, kind, axis == 2, size, out);
+    KP_TRY(enlarge(w, c, kind, axis == 2, size, out));
+    return kp_lw_like(w, c->in[0], out);
 }
 
 static int do_flatten(kp_lw *w, const kp_lw_call *c, kp_value **out)

@@ -77,7 +77,7 @@ static int do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_cfg_bool(l, "scale", true, &scale));
     KP_TRY(kp_cfg_float(l, "epsilon", 1e-3, &epsilon));
     KP_TRY(kp_lw_axis(l, at, c->in[0]->ndim, &axis));
-    if (axis == 0 || at < -1 || !(epsilon >= 0))
+    if (axis == 0 || !(epsilon >= 0))
         return kp_fail(KP_EMODEL, "layer \"%s\": axis %lld with epsilon %g is not supported",
                        l->path, (long long)at, epsilon);
     KP_TRY(kp_lw_known(c->in[0], axis, &channels));
@@ -93,7 +93,9 @@ static int do_groupnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
         KP_TRY(kp_lw_vector(w, index, "beta", channels, true, &weight));
         KP_TRY(kp_lw_binary(w, KP_BIN_ADD, x, weight, &x));
     }
-    return move_axis(w, axis, true, x, out);
+    KP_TRY(move_axis(w, axis, true, x, out));
+    KP_TRY(kp_lw_like(w, c->in[0], out));
+    return kp_lw_float(w, *out, out);
 }
 
 /* ---- lengths ---- */
@@ -116,7 +118,8 @@ static int do_rmsnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(reduce(w, KP_RED_MEAN, &axes, mean, &mean));
     KP_TRY(kp_lw_linear(w, 1, epsilon, mean, &mean));
     KP_TRY(times_rsqrt(w, x, mean, &x));
-    return kp_lw_binary(w, KP_BIN_MUL, x, scale, out);
+    KP_TRY(kp_lw_binary(w, KP_BIN_MUL, x, scale, out));
+    return kp_lw_like(w, c->in[0], out);
 }
 
 int kp_lw_unit(kp_lw *w, const kp_axes *axes, float least, kp_value *x, kp_value **out)

@@ -51,20 +51,21 @@ static int do_spectral(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_layer *inner;
     KP_TRY(inner_of(c->layer, &inner));
     KP_TRY(call_inner(w, c, inner, c->in[0], NULL, out));
+    KP_TRY(kp_lw_cast(w, c->in[0]->dtype, *out, out)); /* whatever the layer inside gives */
     return skip_vector(w, c->layer);
 }
 
 /* ---- TimeDistributed ---- */
 
 /* Layers that treat every row of the last axis, or every element, alike: they need no loop. */
-static bool is_row_wise(const char *class_name)
+static bool is_row_wise(const kp_layer *inner)
 {
     static const char *const names[] = {
         "Dense",   "Activation", "ReLU",          "LeakyReLU",    "ELU",
         "Dropout", "Identity",   "GaussianNoise", "AlphaDropout", "GaussianDropout"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], class_name) == 0)
-            return true;
+        if (strcmp(names[i], inner->class_name) == 0)
+            return inner->n_inner == 0; /* an activation that is a layer may look at axes */
     return false;
 }
 
@@ -92,7 +93,7 @@ static int do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return kp_lw_rank(c, 3);
     if (mask && mask->ndim < 3)
         mask = NULL;
-    if (is_row_wise(inner->class_name) && c->in[0]->ndim > 2)
+    if (is_row_wise(inner) && c->in[0]->ndim > 2)
         return call_inner(w, c, inner, c->in[0], NULL, out);
     KP_TRY(map_body(w, c, inner, mask, &n));
     return kp_lw_add(w, &n, (kp_value *[]){c->in[0], mask}, mask ? 2 : 1, out);

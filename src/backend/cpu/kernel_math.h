@@ -53,10 +53,13 @@ INLINE VF v_relu(VF x, const kp_act *act)
     return MIN(SET1((float)act->b), MAX(SET1(0.0f), x));
 }
 
-/* Keras: x > threshold passes (within 0..b when there is a cap), up to it a * (x - threshold). */
+/* Keras: x > threshold passes (within 0..b when there is a cap), up to it a * (x - threshold); 0
+ * without a slope, whatever x is. */
 INLINE VF v_relu_general(VF x, const kp_act *act)
 {
-    VF below = SET1((float)act->a) * (x - SET1((float)act->c));
+    VF below = SET1(0.0f);
+    if (act->a != 0)
+        below = SET1((float)act->a) * (x - SET1((float)act->c));
     VF above = act->b < INFINITY ? MAX(SET1(0.0f), MIN(SET1((float)act->b), x)) : x;
     return SELECT_GT(x, SET1((float)act->c), above, below);
 }

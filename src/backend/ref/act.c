@@ -22,8 +22,8 @@ static double clip(double x, double low, double high)
 static double relu(const kp_act *act, double x)
 {
     double slope = act->a, max = act->b, threshold = act->c;
-    if (isnan(x))
-        return x;
+    if (isnan(x)) /* what is not above a threshold is 0 */
+        return slope == 0 && threshold != 0 ? 0 : x;
     double y = x > threshold ? x : 0;
     if (!isinf(max))
         y = clip(y, 0, max);

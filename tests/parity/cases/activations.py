@@ -2,7 +2,7 @@
 
 from parity_kit import data, keras, np, randomise
 
-from . import case
+from . import Expect, case
 from .kit import flag, pick, seed
 
 L = keras.layers
@@ -11,6 +11,7 @@ NAMES = ("relu", "leaky_relu", "relu6", "softmax", "celu", "elu", "selu", "softp
          "exponential", "hard_sigmoid", "hard_silu", "hard_tanh", "hard_shrink", "linear", "mish", "log_softmax",
          "log_sigmoid", "sparsemax", "swish", "hard_swish")
 SPECIAL = np.array([0.0, -0.0, 1, -1, 0.5, -0.5, 3, -3, 6, -6, 20, -20, 70, -70], "float32")
+ENDS = np.array([np.inf, -np.inf, np.nan], "float32")
 
 
 def shape_of(rng, least=1):
@@ -68,6 +69,9 @@ OBJECTS = {
     "layer ELU": lambda rng: L.ELU(pick(rng, 1.0, 0.4)),
     "layer Softmax": lambda rng: L.Softmax(),
     "layer Activation": lambda rng: L.Activation(str(rng.choice(NAMES))),
+    "layer in a layer Activation": lambda rng: L.Activation(L.LeakyReLU(0.4)),
+    "layer without variables": lambda rng: pick(rng, L.UnitNormalization(), L.Identity(), L.Rescaling(0.3, 1.0),
+                                                L.Dropout(0.4)),
 }
 
 
@@ -79,6 +83,37 @@ def as_object(name, make):
 
 for _name, _make in OBJECTS.items():
     as_object(_name, _make)
+
+
+WITH_VARIABLES = {
+    "PReLU": lambda rng: L.PReLU(alpha_initializer=pick(rng, "zeros", "ones", keras.initializers.Constant(0.3)),
+                                 shared_axes=pick(rng, None, [1])),
+    "LayerNormalization": lambda rng: L.LayerNormalization(),
+    "BatchNormalization": lambda rng: L.BatchNormalization(),
+}
+
+
+@case("layer with variables as an activation", "activation")
+def with_variables(rng):
+    """They are made when data first runs through the model: a file from before that has none."""
+    name = pick(rng, *sorted(WITH_VARIABLES))
+    model, values = made(rng, WITH_VARIABLES[name](rng), pick(rng, 2, 4, 6))
+    before = pick(rng, True, False)
+    if before:
+        fresh = keras.models.clone_model(model)
+        fresh.set_weights(model.get_weights())
+        return fresh, values, Expect(formats=("keras", "h5"), outputs=[np.asarray(model(values[0]))])
+    model(values[0])
+    return randomise(model, seed(rng)), values, Expect(formats=("keras", "h5"))
+
+
+@case("relu at the ends of numbers", "activation")
+def ends(rng):
+    """What is not a number, and what is without end."""
+    x = keras.Input((40,))
+    y = L.ReLU(pick(rng, None, 6.0), pick(rng, 0.0, 0.3), pick(rng, 0.0, 0.5))(x)
+    values = inputs(rng, (40,))
+    return keras.Model(x, y), [np.where(rng.random(values.shape) < 0.3, rng.choice(ENDS, values.shape), values)]
 
 
 FUNCTIONS = {

@@ -74,6 +74,26 @@ def several(rng):
     return finish(rng, keras.Model(x, chain(layers, x)), [np.abs(a).astype(x.dtype) if x.dtype == "uint8" else a.astype(x.dtype)])
 
 
+@case("integers into layers", "model")
+def integers(rng):
+    """What layers of floats make of whole numbers: some give them back, some cut off."""
+    kind = str(rng.choice(["int32", "int64", "int16", "bool"]))
+    shape = tuple(int(v) for v in rng.integers(3, 6, 3))
+    flat = [L.MaxPooling2D(2, padding="same"), L.GlobalMaxPooling2D(keepdims=True), L.GlobalAveragePooling2D(),
+            L.LayerNormalization(axis=[[2, -1], [-1, 1], 2][rng.integers(3)]), L.RMSNormalization(),
+            L.GroupNormalization(1, axis=-2), L.Reshape((-1, 1)), L.UpSampling2D(2, interpolation="nearest"),
+            L.Permute((3, 1, 2)), L.Dense(4), L.PReLU(), L.ZeroPadding2D(1), L.Flatten(), L.Masking(1.0)]
+    layer = flat[rng.integers(len(flat))]
+    if kind in ("int16", "bool") and isinstance(layer, (L.MaxPooling2D, L.ZeroPadding2D)):
+        kind = "int32"
+    xs = [keras.Input(shape, dtype=kind) for _ in range(2)]
+    y = layer(xs[0]) if rng.integers(4) else [L.Add(), L.Maximum(), L.Concatenate(), L.Dot((2, 2))][rng.integers(4)](
+        xs if kind != "bool" else [L.Rescaling(2)(x) for x in xs])
+    model = keras.Model(xs, y)
+    values = [(data((3,) + shape, seed(rng)) * 9).astype(kind) for _ in xs]
+    return finish(rng, model, values)
+
+
 @case("half policies", "model")
 def halves(rng):
     policy = str(rng.choice(["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"]))

@@ -49,7 +49,8 @@ def batchnorm(rng):
 @case("LayerNormalization")
 def layernorm(rng):
     shape = sizes(rng, int(rng.integers(1, 4)), 2, 7)
-    axes = sorted(set(int(a) for a in rng.integers(1, len(shape) + 1, 2)))
+    axes = [a - len(shape) - 1 if flag(rng, 0.4) else a
+            for a in dict.fromkeys(int(a) for a in rng.integers(1, len(shape) + 1, 2))]
     args = optional(rng, axis=pick(rng, -1, axes), epsilon=pick(rng, 1e-3, 0.1), center=flag(rng),
                     scale=flag(rng))
     if flag(rng, 0.2) and not isinstance(args.get("axis"), list):
@@ -61,8 +62,8 @@ def layernorm(rng):
 def groupnorm(rng):
     groups = pick(rng, 1, 3, 5)
     shape = list(sizes(rng, int(rng.integers(1, 4)), 2, 6))
-    axis = pick(rng, -1, int(rng.integers(1, len(shape) + 1)))
-    shape[axis - 1 if axis > 0 else -1] = groups * int(rng.integers(1, 4))
+    axis = pick(rng, -1, int(rng.integers(1, len(shape) + 1)), -int(rng.integers(1, len(shape) + 1)))
+    shape[axis - 1 if axis > 0 else axis] = groups * int(rng.integers(1, 4))
     if flag(rng, 0.2):
         groups = -1
     args = optional(rng, epsilon=pick(rng, 1e-3, 0.1), center=flag(rng), scale=flag(rng))

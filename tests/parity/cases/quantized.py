@@ -1,5 +1,7 @@
 """Models after quantize(): weights of few bits, inputs that are rounded on the way."""
 
+import tempfile
+
 from parity_kit import data, keras, np, randomise
 
 from . import Expect, case
@@ -87,3 +89,44 @@ def plain_reversible(rng):
     if rng.integers(3):
         y = layer(L.Dense(layer.output_dim, activation="tanh")(y), reverse=True)
     return randomise(keras.Model(x, y), seed(rng)), [rng.integers(0, 11, (3, 5)).astype("int32")], Expect(formats=("keras", "h5"))
+
+
+TUNED = {
+    "Dense": lambda rng: (L.Dense(6, activation="tanh", use_bias=bool(rng.integers(2))), (5,)),
+    "EinsumDense": lambda rng: (L.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de"), (3, 5)),
+    "Embedding": lambda rng: (L.Embedding(9, 6, mask_zero=bool(rng.integers(2))), (4,)),
+    "Conv1D": lambda rng: (L.Conv1D(6, 3, padding="causal"), (5, 4)),
+    "Conv2D": lambda rng: (L.Conv2D(6, 3, strides=2), (5, 4, 2)),
+    "Conv3D": lambda rng: (L.Conv3D(4, 2), (4, 4, 3, 2)),
+}
+
+
+def reloaded(model):
+    """What Keras makes of few bits and thin matrices when it saves them is rounded once more."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder + "/m.keras")
+        return keras.models.load_model(folder + "/m.keras")
+
+
+def tuned(name, make):
+    @case(name + " after enable_lora", "model")
+    def one(rng):
+        """.h5 holds the thin matrices, .keras their product within the weight, also in few bits."""
+        layer, shape = make(rng)
+        x = keras.Input(shape, dtype="int32" if name == "Embedding" else "float32")
+        model = keras.Model(x, layer(x))
+        scale = {"lora_alpha": float(rng.uniform(0.5, 4))} if rng.integers(2) else {}
+        layer.enable_lora(int(rng.integers(1, 4)), **scale)
+        randomise(model, seed(rng))
+        few = not name.startswith("Conv") and rng.integers(3) == 0
+        if few:
+            model.quantize(str(rng.choice(["int8", "int4"])))
+        values = data((3,) + shape, seed(rng))
+        if name == "Embedding":
+            values = rng.integers(0, 9, values.shape).astype("int32")
+        want = [np.asarray(reloaded(model)(values))] if few else None
+        return model, [values], Expect(rtol=2e-4, atol=2e-5, outputs=want, formats=("keras",) if few else ("keras", "h5"))
+
+
+for _name, _make in TUNED.items():
+    tuned(_name, _make)
