@@ -1,5 +1,5 @@
 /* Helpers that add nodes and read configurations, used by every area. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* A model of a hostile file may call a small nested model exponentially often. */
 enum { NODES_MAX = 100000 };
@@ -9,6 +9,9 @@ int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value 
     if (++w->n_added > NODES_MAX)
         return kp_fail(KP_ELIMIT, "the model has more than %d operations", NODES_MAX);
     proto->name = w->name;
+    for (int i = 0; i < n_in; i++)
+        if (kp_lw_view_find(w, in[i], NULL))
+            return kp_lw_view_node(w, proto, in, n_in, out);
     return kp_graph_add(w->g, proto, in, n_in, out);
 }
 

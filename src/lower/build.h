@@ -39,6 +39,12 @@ typedef struct kp_lw_record {
     bool at_own;        /* a model whose layers' shapes at its own inputs are known */
 } kp_lw_record;
 
+/* A tensor whose rows are not simply those of the batch (view.h). */
+typedef struct kp_lw_handle {
+    const kp_value *value; /* NULL: this place of the hash table is free */
+    const struct kp_lw_view *view;
+} kp_lw_handle;
+
 typedef struct kp_lw {
     kp_keras *k;
     kp_graph *g;           /* that gets the nodes: the model's, or a loop's body within */
@@ -59,6 +65,8 @@ typedef struct kp_lw {
     size_t n_slots;
     int n_called;
     kp_lw_weight *oldest, *newest;
+    kp_lw_handle *handles; /* hash table by value, cap_handles a power of two */
+    size_t n_handles, cap_handles;
     int n_added;  /* nodes of all graphs */
     json_t *made; /* configurations made here, of operations that the file does not hold as such */
 } kp_lw;
@@ -210,8 +218,8 @@ int kp_lw_ints(const kp_layer *l, const char *key, int max, int64_t *out, int *n
 int kp_lw_scalar(kp_lw *w, kp_dtype type, double v, kp_value **out);
 /* v in an array of x's shape. */
 int kp_lw_filled(kp_lw *w, kp_dtype type, double v, kp_value *x, kp_value **out);
-/* x as a vector; refused where that would mix rows. */
-int kp_lw_flat(kp_lw *w, const kp_lw_call *c, kp_value *x, kp_value **out);
+/* x as a vector: of all rows of the batch, if it has one. */
+int kp_lw_flat(kp_lw *w, kp_value *x, kp_value **out);
 
 /* ---- op_pairs.c, op_reduce.c ---- */
 /* Of two values of one type. */
@@ -364,7 +372,7 @@ int kp_lw_masked_softmax(kp_lw *w, const kp_axes *axes, kp_value *mask, bool zer
 /* The mean along an axis of the steps for which the mask (batch, steps) holds. */
 int kp_lw_masked_mean(kp_lw *w, int axis, bool keepdims, kp_value *mask, kp_value *x,
                       kp_value **out);
-/* An axis of size 1 at place `at` (1..ndim; 0 where x has no batch). */
+/* An axis of size 1 at place `at` (0..ndim). */
 int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out);
 
 /* ---- the layers and operations, by area: each table ends with a NULL name ---- */

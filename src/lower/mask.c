@@ -1,5 +1,5 @@
 /* Masks: booleans that say which steps of a sequence count, and what is done with them. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 int kp_lw_truth(kp_lw *w, kp_value *x, kp_value **out)
 {
@@ -37,6 +37,9 @@ int kp_lw_add_axis(kp_lw *w, int at, kp_value *x, kp_value **out)
 {
     int perm[KP_MAX_DIMS] = {0}, open = 0;
     int64_t dims[KP_MAX_DIMS] = {1};
+    bool batch = x->ndim > 0 && x->shape[0] == KP_DIM_BATCH;
+    if (kp_lw_view_find(w, x, NULL) || (at == 0 && batch))
+        return kp_lw_view_add_axis(w, at, x, out);
     for (int i = at; i < x->ndim && i + 1 - at < KP_MAX_DIMS; i++) {
         dims[i + 1 - at] = x->shape[i] < 0 ? -1 : x->shape[i];
         open += x->shape[i] < 0;

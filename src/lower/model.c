@@ -1,5 +1,6 @@
 /* One model: its calls in order, each through the table; nested models by recursion. */
 #include "lower/user.h"
+#include "lower/view.h"
 
 enum { DEPTH_MAX = 64 };
 
@@ -264,14 +265,22 @@ static int record_call(kp_lw *w, kp_lw_record *r, const kp_call *call, int first
     return 0;
 }
 
+static int lower_as_is(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
+{
+    kp_lw_result in;
+    KP_TRY(kp_lw_collect(w, env, call, &in));
+    return call->layer->model ? lower_nested(w, call, &in, out)
+                              : lower_layer(w, env, call, &in, out);
+}
+
 static int lower_once(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
-    const kp_layer *l = call->layer;
     kp_lw_result in;
-    w->name = l->path;
-    w->record = kp_lw_record_of(w, l);
+    w->name = call->layer->path;
+    w->record = kp_lw_record_of(w, call->layer);
     KP_TRY(kp_lw_collect(w, env, call, &in));
-    return l->model ? lower_nested(w, call, &in, out) : lower_layer(w, env, call, &in, out);
+    return kp_lw_has_views(w, &in) ? kp_lw_fold_call(w, env, call, &in, lower_as_is, out)
+                                   : lower_as_is(w, env, call, out);
 }
 
 /* What is no matter of memory or size may work with all rows of a batch in one array. The calls

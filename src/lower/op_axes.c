@@ -1,14 +1,7 @@
 /* keras.ops that change the order of axes and of elements along them; parts of matrices. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* ---- the order of axes ---- */
-
-static int reorder(kp_lw *w, const kp_lw_call *c, const int *perm, kp_value *x, kp_value **out)
-{
-    if (x->ndim > 0 && x->shape[0] == KP_DIM_BATCH && perm[0] != 0)
-        return kp_lw_rows_refused(c, "moves the batch away from the first axis");
-    return kp_lw_transpose(w, perm, x, out);
-}
 
 static int do_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
@@ -28,7 +21,7 @@ static int do_transpose(kp_lw *w, const kp_lw_call *c, kp_value **out)
         if (given)
             KP_TRY(kp_lw_axis(c->layer, axes[i], x->ndim, &perm[i]));
     }
-    return reorder(w, c, perm, x, out);
+    return kp_lw_view_transpose(w, perm, x, out);
 }
 
 static int do_swapaxes(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -42,7 +35,7 @@ static int do_swapaxes(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_axis(c->layer, b, x->ndim, &second));
     for (int i = 0; i < x->ndim; i++)
         perm[i] = i == first ? second : i == second ? first : i;
-    return reorder(w, c, perm, x, out);
+    return kp_lw_view_transpose(w, perm, x, out);
 }
 
 /* The axes `from` come to the places `to`; the others keep their order. */
@@ -76,7 +69,7 @@ int kp_lw_moved(kp_lw *w, const kp_lw_call *c, const int64_t *from, const int64_
 {
     int perm[KP_MAX_DIMS];
     KP_TRY(move_axes(c, from, to, n, x->ndim, perm));
-    return reorder(w, c, perm, x, out);
+    return kp_lw_view_transpose(w, perm, x, out);
 }
 
 static int do_moveaxis(kp_lw *w, const kp_lw_call *c, kp_value **out)

@@ -156,18 +156,8 @@ static int do_slice_update(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 static int element(kp_lw *w, int axis, int64_t at, kp_value *x, kp_value **out)
 {
-    kp_node n = {.op = KP_OP_SLICE};
-    int64_t dims[KP_MAX_DIMS];
-    int n_dims = 0;
-    for (int i = 0; i < x->ndim; i++) {
-        n.attr.slice.begin[i] = i == axis ? at : 0;
-        n.attr.slice.end[i] = i == axis ? at + 1 : INT64_MAX;
-        n.attr.slice.step[i] = 1;
-        if (i > axis)
-            dims[n_dims++] = x->shape[i] < 0 ? -1 : x->shape[i];
-    }
-    KP_TRY(kp_lw_add(w, &n, &x, 1, &x));
-    return kp_lw_reshape(w, axis, dims, n_dims, x, out);
+    KP_TRY(kp_lw_slice(w, axis, at, at + 1, 1, x, &x));
+    return kp_lw_drop_axis(w, axis, x, out);
 }
 
 static int do_unstack(kp_lw *w, const kp_lw_call *c, kp_value **out)

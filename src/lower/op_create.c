@@ -208,7 +208,7 @@ static int do_meshgrid(kp_lw *w, const kp_lw_call *c, kp_value **out)
         int at = swapped && i < 2 ? 1 - i : i;
         int64_t dims[KP_MAX_DIMS];
         KP_TRY(kp_lw_tensor_of(w, c, &c->call->args.items[i], &grids[i]));
-        KP_TRY(kp_lw_flat(w, c, grids[i], &grids[i]));
+        KP_TRY(kp_lw_flat(w, grids[i], &grids[i]));
         bool batch = grids[i]->shape[0] == KP_DIM_BATCH;
         if (batch && at != 0)
             return kp_lw_rows_refused(c, "moves the batch away from the first axis");

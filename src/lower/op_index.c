@@ -1,5 +1,5 @@
 /* keras.ops that pick elements: x[...], take, take_along_axis. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* ---- helpers for axes ---- */
 
@@ -7,6 +7,8 @@ int kp_lw_drop_axis(kp_lw *w, int at, kp_value *x, kp_value **out)
 {
     int perm[KP_MAX_DIMS] = {0}, open = 0;
     int64_t dims[KP_MAX_DIMS] = {0};
+    if (kp_lw_view_find(w, x, NULL))
+        return kp_lw_view_drop_axis(w, at, x, out);
     for (int i = at + 1; i < x->ndim; i++) {
         dims[i - at - 1] = x->shape[i] < 0 ? -1 : x->shape[i];
         open += x->shape[i] < 0;
@@ -181,7 +183,7 @@ static int do_take(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (!kp_dtype_is_integer(indices->dtype))
         KP_TRY(kp_lw_cast(w, KP_INT64, indices, &indices));
     if (kp_lw_is_null(c->layer, "axis"))
-        KP_TRY(kp_lw_flat(w, c, x, &x));
+        KP_TRY(kp_lw_flat(w, x, &x));
     else
         KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));

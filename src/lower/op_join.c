@@ -1,5 +1,5 @@
 /* keras.ops that join, split and choose between tensors. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* ---- lists of tensors ---- */
 
@@ -35,11 +35,13 @@ int kp_lw_concat(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value *const *x
 {
     kp_node n = {.op = KP_OP_CONCAT};
     KP_TRY(kp_lw_axis(c->layer, axis, x[0]->ndim, &n.attr.axis.axis));
-    for (int i = 0; i < n_x; i++)
-        if (n.attr.axis.axis == 0 && x[i]->ndim > 0 && x[i]->shape[0] == KP_DIM_BATCH)
-            return kp_lw_rows_refused(c, "adds rows to the batch");
     *out = x[0];
-    return n_x == 1 ? 0 : kp_lw_add(w, &n, x, n_x, out);
+    if (n_x == 1)
+        return 0;
+    for (int i = 0; i < n_x; i++)
+        if (n.attr.axis.axis < x[i]->ndim && x[i]->shape[n.attr.axis.axis] == KP_DIM_BATCH)
+            return kp_lw_view_concat(w, x, n_x, out);
+    return kp_lw_add(w, &n, x, n_x, out);
 }
 
 static int do_concatenate(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -77,11 +79,8 @@ static int do_stack(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_axis(c->layer, number, l.at[0]->ndim + 1, &axis));
     if (l.at[0]->ndim >= KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
-    for (int i = 0; i < l.n; i++) {
-        if (axis == 0 && l.at[i]->ndim > 0 && l.at[i]->shape[0] == KP_DIM_BATCH)
-            return kp_lw_rows_refused(c, "puts an axis before the batch");
+    for (int i = 0; i < l.n; i++)
         KP_TRY(kp_lw_add_axis(w, axis, l.at[i], &l.at[i]));
-    }
     return kp_lw_concat(w, c, axis, l.at, l.n, out);
 }
 
@@ -152,6 +151,21 @@ static int read_cuts(kp_lw *w, const kp_lw_call *c, int64_t size, cuts *out)
     return 0;
 }
 
+/* Equal pieces of rows that a concatenation has put one after the other. */
+static int split_rows(kp_lw *w, const kp_lw_call *c)
+{
+    const json_t *v = json_object_get(c->layer->config, "indices_or_sections");
+    kp_value **pieces;
+    cuts at = {0};
+    if (!json_is_integer(v))
+        return kp_lw_rows_refused(c, "splits the batch");
+    KP_TRY(cuts_new(w, c, json_integer_value(v), &at));
+    KP_TRY(kp_lw_outputs(w, c, at.n, &pieces));
+    for (int i = 0; i < at.n; i++)
+        KP_TRY(kp_lw_view_piece(w, i, at.n, c->in[0], &pieces[i]));
+    return 0;
+}
+
 static int split(kp_lw *w, const kp_lw_call *c, int64_t number)
 {
     kp_value *x = c->in[0], **pieces;
@@ -160,7 +174,7 @@ static int split(kp_lw *w, const kp_lw_call *c, int64_t number)
     cuts at;
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
     if (x->shape[axis] == KP_DIM_BATCH)
-        return kp_lw_rows_refused(c, "splits the batch");
+        return split_rows(w, c);
     KP_TRY(kp_lw_known(x, axis, &size));
     KP_TRY(read_cuts(w, c, size, &at));
     KP_TRY(kp_lw_outputs(w, c, at.n, &pieces));

@@ -235,7 +235,7 @@ static int do_isin(kp_lw *w, const kp_lw_call *c, kp_value **out)
     bool invert;
     KP_TRY(kp_lw_two(w, c, false, &x, &y));
     KP_TRY(kp_cfg_bool(c->layer, "invert", false, &invert));
-    KP_TRY(kp_lw_flat(w, c, y, &y));
+    KP_TRY(kp_lw_flat(w, y, &y));
     KP_TRY(kp_lw_add_axis(w, x->ndim, x, &x));
     KP_TRY(kp_lw_pair(w, KP_BIN_EQUAL, x, y, &x));
     kp_axes last = {1, {x->ndim - 1}};

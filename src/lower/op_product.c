@@ -187,8 +187,8 @@ static int do_vdot(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_factor f[2] = {0};
     types t;
     KP_TRY(operands(w, c, f, &t));
-    KP_TRY(kp_lw_flat(w, c, f[0].x, &f[0].x));
-    KP_TRY(kp_lw_flat(w, c, f[1].x, &f[1].x));
+    KP_TRY(kp_lw_flat(w, f[0].x, &f[0].x));
+    KP_TRY(kp_lw_flat(w, f[1].x, &f[1].x));
     return last_axes(w, c, f, -1, t, out);
 }
 
@@ -257,8 +257,8 @@ static int do_outer(kp_lw *w, const kp_lw_call *c, kp_value **out)
     types t;
     KP_TRY(operands(w, c, f, &t));
     t.compute = t.result;
-    KP_TRY(kp_lw_flat(w, c, f[0].x, &f[0].x));
-    KP_TRY(kp_lw_flat(w, c, f[1].x, &f[1].x));
+    KP_TRY(kp_lw_flat(w, f[0].x, &f[0].x));
+    KP_TRY(kp_lw_flat(w, f[1].x, &f[1].x));
     return along(w, c, f, NULL, NULL, 0, t, out);
 }
 

@@ -1,5 +1,5 @@
 /* keras.ops that repeat elements and add cells at the edges. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* ---- repeating ---- */
 
@@ -11,8 +11,6 @@ static int do_tile(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_ints(c->layer, "repeats", KP_MAX_DIMS, times, &n));
     if (n > KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
-    if (n > x->ndim && x->ndim > 0 && x->shape[0] == KP_DIM_BATCH)
-        return kp_lw_rows_refused(c, "puts an axis before the batch");
     while (n > x->ndim)
         KP_TRY(kp_lw_add_axis(w, 0, x, &x));
     for (int i = 0; i < n; i++) {
@@ -56,13 +54,15 @@ static int do_repeat(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x = c->in[0], *places;
     int n, axis = 0;
     if (kp_lw_is_null(c->layer, "axis"))
-        KP_TRY(kp_lw_flat(w, c, x, &x));
+        KP_TRY(kp_lw_flat(w, x, &x));
     else
         KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));
-    if (x->shape[axis] == KP_DIM_BATCH)
-        return kp_lw_rows_refused(c, "repeats rows of the batch");
     KP_TRY(kp_lw_ints(c->layer, "repeats", KP_LW_INTS_MAX, times, &n));
+    if (x->shape[axis] == KP_DIM_BATCH && n > 1)
+        return kp_lw_rows_refused(c, "repeats rows of the batch, each another number of times");
+    if (x->shape[axis] == KP_DIM_BATCH)
+        return kp_lw_view_repeat(w, times[0], x, out);
     if (n == 1) {
         for (int i = 0; i < x->ndim; i++)
             node.attr.repeat.times[i] = i == axis ? times[0] : 1;

@@ -1,5 +1,5 @@
 /* keras.ops that change the shape or the type of elements, or fill a shape. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 int kp_lw_rows_refused(const kp_lw_call *c, const char *what)
 {
@@ -26,32 +26,29 @@ int kp_lw_sizes(const kp_layer *l, const char *key, int64_t *out, int *n)
 
 /* ---- shapes ---- */
 
-/* Elements of a row, -1 when a size is open. */
-static int64_t row_size(const int64_t *shape, int ndim)
-{
-    int64_t n;
-    return ndim > 0 && kp_shape_count(shape + 1, ndim - 1, &n) ? n : -1;
-}
-
+/* Of several open sizes the first is that of the batch. */
 static int do_reshape(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    kp_value *x = c->in[0];
+    kp_lw_size shape[KP_MAX_DIMS] = {0};
+    kp_lw_view v;
     int64_t dims[KP_MAX_DIMS] = {0};
-    int n;
+    int n, first = -1, open = 0;
     KP_TRY(kp_lw_sizes(c->layer, "newshape", dims, &n));
-    if (x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
-        return kp_lw_reshape(w, 0, dims, n, x, out);
-    int64_t have = row_size(x->shape, x->ndim), want = row_size(dims, n);
-    /* The first size is the batch's: it is that number, or open beside another open one. */
-    bool fixed = n > 0 && ((w->fixed_batch > 0 && dims[0] == w->fixed_batch) || dims[0] < 0);
-    if (n == 0 || (want < 0 && !fixed) || (have >= 0 && want >= 0 && have != want))
-        return kp_lw_rows_refused(c, "changes the number of rows of the batch");
-    return kp_lw_reshape(w, 1, dims + 1, n - 1, x, out);
+    if (!kp_lw_view_of(w, c->in[0], &v))
+        return kp_lw_reshape(w, 0, dims, n, c->in[0], out);
+    for (int i = 0; i < n; i++) {
+        shape[i] = dims[i] < 0 ? (kp_lw_size){.hole = true} : (kp_lw_size){.n = dims[i]};
+        if (dims[i] < 0 && open++ == 0)
+            first = i;
+    }
+    if (open > 1)
+        shape[first] = (kp_lw_size){.batch = 1, .n = 1};
+    return kp_lw_view_reshape(w, c->in[0], shape, n, out);
 }
 
 static int do_ravel(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    return kp_lw_flat(w, c, c->in[0], out);
+    return kp_lw_flat(w, c->in[0], out);
 }
 
 static int do_expand_dims(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -63,11 +60,8 @@ static int do_expand_dims(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (extra > KP_MAX_DIMS - x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\": more than %d axes", c->layer->path, KP_MAX_DIMS);
     KP_TRY(kp_lw_axes(c->layer, "axis", x->ndim + extra, 0, &axes));
-    for (int i = 0; i < axes.n; i++) {
-        if (axes.axis[i] == 0 && x->ndim > 0 && x->shape[0] == KP_DIM_BATCH)
-            return kp_lw_rows_refused(c, "puts an axis before the batch");
+    for (int i = 0; i < axes.n; i++)
         KP_TRY(kp_lw_add_axis(w, axes.axis[i], x, &x));
-    }
     *out = x;
     return 0;
 }

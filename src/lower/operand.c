@@ -1,5 +1,5 @@
 /* Operands of operations: tensors of the graph, Python numbers, stored arrays, lists of numbers. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* ---- arrays in JSON ---- */
 
@@ -262,18 +262,12 @@ int kp_lw_filled(kp_lw *w, kp_dtype type, double v, kp_value *x, kp_value **out)
     return kp_lw_select(w, yes, fill, x, out);
 }
 
-int kp_lw_flat(kp_lw *w, const kp_lw_call *c, kp_value *x, kp_value **out)
+int kp_lw_flat(kp_lw *w, kp_value *x, kp_value **out)
 {
     *out = x;
     if (x->ndim == 1)
         return 0;
     if (x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
         return kp_lw_reshape(w, 0, (int64_t[]){-1}, 1, x, out);
-    for (int i = 1; i < x->ndim; i++)
-        if (x->shape[i] != 1)
-            return kp_fail(KP_EMODEL,
-                           "layer \"%s\" (%s): it puts all rows of the batch into one vector, but "
-                           "rows are predicted apart from each other",
-                           c->layer->path, c->layer->class_name);
-    return kp_lw_reshape(w, 1, (int64_t[]){0}, 0, x, out);
+    return kp_lw_view_reshape(w, x, &(kp_lw_size){.hole = true}, 1, out);
 }

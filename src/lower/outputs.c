@@ -1,5 +1,5 @@
 /* The graph's outputs: the model's, or those of layers that the caller asks for. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 /* One output: the layer that gives it, and its value. */
 typedef struct source {
@@ -8,10 +8,30 @@ typedef struct source {
     kp_value *value;
 } source;
 
+/* Rows that are folded by a size that is not known must turn out to be those of the batch. */
+static int one_row_each(kp_lw *w, const source *s, kp_value **v)
+{
+    kp_lw_view view;
+    int64_t dims[KP_MAX_DIMS];
+    if (!kp_lw_view_find(w, *v, &view))
+        return 0;
+    bool open = view.axis == 0 && (view.pre < 0 || view.post < 0);
+    for (int i = 2; i < view.raw->ndim; i++) {
+        dims[i - 2] = view.raw->shape[i];
+        open = open && dims[i - 2] >= 0;
+    }
+    if (open)
+        return kp_lw_reshape(w, 1, dims, view.raw->ndim - 2, view.raw, v);
+    return kp_fail(KP_EMODEL,
+                   "layer \"%s\" (%s): the output has not one row for each row of the batch",
+                   s->layer->path, s->layer->class_name);
+}
+
 static int set_output(kp_lw *w, const source *s, kp_port *port, kp_value **out)
 {
     kp_value *v = s->value;
     w->name = s->layer->path;
+    KP_TRY(one_row_each(w, s, &v));
     if (v->dtype == KP_FLOAT32 && s->layer->policy.compute == KP_FLOAT16)
         KP_TRY(kp_lw_cast(w, KP_FLOAT16, v, &v));
     KP_TRY(kp_lw_to_rows(w, v, &v));
