@@ -80,7 +80,10 @@ static int do_glu(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 int kp_lw_batch_axis(const kp_layer *l, const kp_value *x, const kp_axes *axes)
 {
-    if (axes->n == 0 || axes->axis[0] > 0 || x->ndim == 0 || x->shape[0] != KP_DIM_BATCH)
+    bool batch = false;
+    for (int i = 0; i < axes->n && axes->axis[i] < x->ndim; i++)
+        batch = batch || x->shape[axes->axis[i]] == KP_DIM_BATCH;
+    if (!batch)
         return 0;
     return kp_fail(
         KP_EMODEL,

@@ -44,11 +44,11 @@ def batch_axis(axes):
 
 
 def by_constant(rng, y, axes):
-    """With an array that is broadcast: 1 where the batch is."""
+    """With an array that is broadcast: 1 where the batch is. (Keras takes some that are added for biases.)"""
     n = int(rng.integers(len(axes) + 1))
     shape = [1 if "B" in a or rng.random() < 0.4 else int(np.prod(a, dtype=int)) for a in axes[len(axes) - n:]]
     c = numbers(rng, shape)
-    return pick(rng, *[lambda: y + c, lambda: y * c, lambda: ops.maximum(c, y),
+    return pick(rng, *[lambda: y - c, lambda: y * c, lambda: ops.maximum(c, y),
                       lambda: ops.where(c > 0, y, -y)])()
 
 
