@@ -222,7 +222,7 @@ static int do_take_along_axis(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "indices"), &indices));
     KP_TRY(kp_lw_cast(w, KP_INT64, indices, &indices));
     if (kp_lw_is_null(c->layer, "axis"))
-        KP_TRY(kp_lw_flat(w, c, x, &x));
+        KP_TRY(kp_lw_flat(w, x, &x));
     else
         KP_TRY(kp_cfg_int(c->layer, "axis", 0, &number));
     KP_TRY(kp_lw_axis(c->layer, number, x->ndim, &axis));

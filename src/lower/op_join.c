@@ -61,8 +61,8 @@ static int do_append(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_two(w, c, false, &both[0], &both[1]));
     if (kp_lw_is_null(c->layer, "axis")) {
         axis = 0;
-        KP_TRY(kp_lw_flat(w, c, both[0], &both[0]));
-        KP_TRY(kp_lw_flat(w, c, both[1], &both[1]));
+        KP_TRY(kp_lw_flat(w, both[0], &both[0]));
+        KP_TRY(kp_lw_flat(w, both[1], &both[1]));
     } else {
         KP_TRY(kp_cfg_int(c->layer, "axis", 0, &axis));
     }

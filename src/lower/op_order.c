@@ -8,7 +8,7 @@ static int own_axis(kp_lw *w, const kp_lw_call *c, int64_t dflt, kp_value **x, i
     const json_t *v = json_object_get(c->layer->config, "axis");
     if (v ? json_is_null(v) : c->layer->config == NULL) {
         *out = 0;
-        return kp_lw_flat(w, c, *x, x);
+        return kp_lw_flat(w, *x, x);
     }
     KP_TRY(kp_cfg_int(c->layer, "axis", dflt, &number));
     return kp_lw_axis(c->layer, number, (*x)->ndim, out);

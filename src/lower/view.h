@@ -54,14 +54,17 @@ int kp_lw_view_repeat(kp_lw *w, int64_t n, kp_value *x, kp_value **out);
  * put there. */
 int kp_lw_view_piece(kp_lw *w, int64_t piece, int64_t n, kp_value *x, kp_value **out);
 
+/* What the view shows, as an array without a batch: x is its raw value as such an array. */
+int kp_lw_view_whole(kp_lw *w, const kp_lw_view *v, kp_value *x, kp_value **out);
+
 /* ---- view_node.c ---- */
 int kp_lw_view_node(kp_lw *w, const kp_node *proto, kp_value *const *in, int n_in, kp_value **out);
 
 /* ---- fold.c ---- */
 /* Are tensors of the call folded rows? */
 bool kp_lw_has_views(const kp_lw *w, const kp_lw_result *in);
-/* A call with handles among `in`, its tensors, by `once`: node by node where that works, else row by
- * row inside a MAP, for which the tensors in env are replaced meanwhile; a model the other way
+/* A call with handles among `in`, its tensors, by `once`: node by node where that works, else row
+ * by row inside a MAP, for which the tensors in env are replaced meanwhile; a model the other way
  * round. */
 int kp_lw_fold_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, const kp_lw_result *in,
                     kp_lw_once once, kp_lw_result *out);

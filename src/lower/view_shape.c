@@ -414,3 +414,39 @@ int kp_lw_view_piece(kp_lw *w, int64_t piece, int64_t n, kp_value *x, kp_value *
     KP_TRY(kp_lw_slice(w, 1, piece * v.pre, (piece + 1) * v.pre, 1, y, &y));
     return joined(w, &v, y, out);
 }
+
+int kp_lw_view_whole(kp_lw *w, const kp_lw_view *v, kp_value *x, kp_value **out)
+{
+    int64_t dims[KP_MAX_DIMS] = {0};
+    int perm[KP_MAX_DIMS], n = 0, folds = kp_lw_view_folded(v), ndim = v->raw->ndim;
+    bool two = folds && v->pre != 1 && v->post != 1;
+    if (two && (v->pre < 1 || v->post < 1 || ndim == KP_MAX_DIMS))
+        return kp_lw_view_refuse(w, "its rows are folded by sizes that are open");
+    if (two) {
+        dims[0] = v->pre;
+        dims[1] = v->post;
+        for (int i = 2; i < ndim; i++)
+            dims[i] = x->shape[i] < 0 ? -1 : x->shape[i];
+        KP_TRY(kp_lw_reshape(w, 1, dims, ndim, x, &x));
+    }
+    /* Axes before the batch, pre, the batch, post, axes behind it. */
+    int first = 1 + folds + two;
+    for (int i = 0; i < v->axis; i++)
+        perm[n++] = first + i;
+    if (folds && v->pre != 1)
+        perm[n++] = 1;
+    perm[n++] = 0;
+    if (folds && v->post != 1)
+        perm[n++] = 1 + two;
+    for (int i = first + v->axis; i < x->ndim; i++)
+        perm[n++] = i;
+    KP_TRY(kp_lw_transpose(w, perm, x, &x));
+    *out = x;
+    if (!folds)
+        return 0;
+    n = 0;
+    dims[n++] = -1;
+    for (int i = v->axis + 1 + folds + two; i < x->ndim; i++)
+        dims[n++] = x->shape[i];
+    return kp_lw_reshape(w, v->axis, dims, n, x, out);
+}

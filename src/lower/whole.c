@@ -1,7 +1,7 @@
 /* Calls that look over the batch. They cannot be made row by row; in a graph for a known number of
  * rows they get arrays without a batch instead, and what they give has the batch again where its
  * first axis has as many rows. */
-#include "lower/build.h"
+#include "lower/view.h"
 
 static kp_value *behind(const kp_value *v, const kp_kernel_def *def)
 {
@@ -24,7 +24,12 @@ static int convert(kp_lw *w, const kp_kernel_def *def, const kp_kernel_def *back
 
 static int to_whole(kp_lw *w, kp_value *x, kp_value **out)
 {
+    kp_lw_view v;
     *out = x;
+    if (x && kp_lw_view_find(w, x, &v)) {
+        KP_TRY(convert(w, &kp_kernel_whole, &kp_kernel_rows, v.raw, out));
+        return kp_lw_view_whole(w, &v, *out, out);
+    }
     return !x || x->ndim == 0 || x->shape[0] != KP_DIM_BATCH
                ? 0
                : convert(w, &kp_kernel_whole, &kp_kernel_rows, x, out);

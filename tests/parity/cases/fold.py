@@ -265,6 +265,22 @@ def siamese(rng):
     return done(rng, inputs, y, [numbers(rng, [3] + shape) for _ in inputs])
 
 
+@case("rows joined and cut again", "model")
+def vstack(rng):
+    d, n = int(rng.integers(2, 6)), int(rng.integers(2, 4))
+    inputs = [keras.Input((d,)) for _ in range(n)]
+    y = ops.reshape(ops.vstack(inputs) * 2, (n, -1, d))
+    return done(rng, inputs, ops.max(y, axis=0), [numbers(rng, (3, d)) for _ in inputs])
+
+
+@case("rows cut into pieces", "model")
+def vsplit(rng):
+    d, n = int(rng.integers(2, 6)), int(rng.integers(2, 4))
+    x = keras.Input((n, d))
+    parts = ops.vsplit(ops.reshape(ops.transpose(x, (1, 0, 2)), (-1, d)), n)
+    return done(rng, x, parts[0] - parts[-1], [numbers(rng, (3, n, d))])
+
+
 @case("rows repeated", "model")
 def repeated(rng):
     n, d, e = sizes(rng, 3, 2, 6)
