@@ -424,5 +424,7 @@ extern const kp_lw_entry kp_lw_order_operations[];
 extern const kp_lw_entry kp_lw_create_operations[];
 extern const kp_lw_entry kp_lw_reduce_operations[];
 extern const kp_lw_entry kp_lw_single_operations[];
+extern const kp_lw_entry kp_lw_whole_operations[];
+extern const kp_lw_entry kp_lw_scatter_operations[];
 
 #endif

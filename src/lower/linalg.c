@@ -92,14 +92,36 @@ static int do_eig(kp_lw *w, const kp_lw_call *c, kp_value **out)
                    c->layer->path);
 }
 
+/* The shortest of the best solutions, by the pseudo-inverse. */
 static int do_lstsq(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    (void)w;
-    (void)out;
-    return kp_fail(KP_EMODEL,
-                   "layer \"%s\" (Lstsq): the equations are the rows of the batch; a result that "
-                   "mixes rows is not supported, because rows are predicted apart from each other",
-                   c->layer->path);
+    kp_linalg_params *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *a, *b, *inverse;
+    bool wide;
+    if (!p)
+        return KP_ENOMEM;
+    *p = (kp_linalg_params){.kind = KP_LA_PINV};
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "a"), &a));
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "b"), &b));
+    bool vector = b->ndim == 1;
+    if (a->ndim != 2 || (b->ndim != 2 && !vector))
+        return kp_fail(KP_EMODEL, "layer \"%s\" (Lstsq): equations of %d axes", c->layer->path,
+                       a->ndim);
+    if (a->shape[0] == KP_DIM_BATCH || b->shape[0] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "takes the rows of the batch as equations");
+    wide = a->dtype == KP_FLOAT64;
+    double epsilon = wide ? 0x1p-52 : 0x1p-23;
+    double size = (double)(a->shape[0] > a->shape[1] ? a->shape[0] : a->shape[1]);
+    KP_TRY(kp_cfg_float(c->layer, "rcond", epsilon * size, &p->cutoff));
+    p->cutoff = p->cutoff < 0 ? epsilon : p->cutoff;
+    KP_TRY(kp_lw_cast(w, a->dtype, b, &b));
+    if (vector)
+        KP_TRY(kp_lw_add_axis(w, 1, b, &b));
+    KP_TRY(kp_lw_kernel(w, &kp_kernel_linalg, p, &a, 1, &inverse));
+    KP_TRY(kp_lw_cast(w, inverse->dtype, b, &b));
+    kp_node product = {.op = KP_OP_MATMUL};
+    KP_TRY(kp_lw_add(w, &product, (kp_value *[]){inverse, b}, 2, out));
+    return vector ? kp_lw_drop_axis(w, 1, *out, out) : 0;
 }
 
 /* ---- norms ---- */

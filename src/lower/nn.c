@@ -227,13 +227,6 @@ static int do_complex(kp_lw *w, const kp_lw_call *c, kp_value **out)
         c->layer->path, c->layer->class_name);
 }
 
-static int do_mixing(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    (void)w;
-    (void)out;
-    return kp_lw_rows_refused(c, "works across the rows of the batch");
-}
-
 const kp_lw_entry kp_lw_nn_operations[] = {
     {"Celu", do_function, KP_ACT_CELU, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Elu", do_function, KP_ACT_ELU, KP_LW_ONE, KP_LW_MASK_DROP},
@@ -251,7 +244,6 @@ const kp_lw_entry kp_lw_nn_operations[] = {
     {"MultiHot", do_multi_hot, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Normalize", do_normalize, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"OneHot", do_one_hot, 0, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"PSNR", do_mixing, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"Polar", do_complex, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"Relu", do_function, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},
     {"Relu6", do_function, KP_ACT_RELU, KP_LW_ONE, KP_LW_MASK_DROP},

@@ -132,18 +132,49 @@ static int do_ctc_loss(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_kernel(w, &kp_kernel_ctc_loss, p, in, 4, out);
 }
 
+static int ctc_greedy(kp_lw *w, const kp_ctc_greedy *like, bool scores, kp_value *const *in,
+                      kp_value **out)
+{
+    kp_ctc_greedy *p = kp_arena_alloc(w->mem, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    *p = *like;
+    p->scores = scores;
+    return kp_lw_kernel(w, &kp_kernel_ctc_greedy, p, in, 2, out);
+}
+
+/* The paths, of which there is one in front of the batch, and their scores. */
 static int do_ctc_decode(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    (void)w;
+    const char *strategy;
+    kp_ctc_greedy p = {0};
+    kp_value *in[2], **values;
+    bool merge;
     (void)out;
-    return kp_fail(KP_EMODEL,
-                   "layer \"%s\" (CTCDecode): its result has paths in front of the batch, which is "
-                   "not supported; end the model at its input and decode the result",
-                   c->layer->path);
+    KP_TRY(kp_cfg_str(c->layer, "strategy", "greedy", &strategy));
+    KP_TRY(kp_cfg_bool(c->layer, "merge_repeated", true, &merge));
+    KP_TRY(kp_cfg_int(c->layer, "mask_index", 0, &p.blank));
+    p.keep_repeated = !merge;
+    if (strcmp(strategy, "greedy") != 0)
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\" (CTCDecode): only the strategy \"greedy\" is supported; end "
+                       "the model at its input and decode the result",
+                       c->layer->path);
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "inputs"), &in[0]));
+    KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "sequence_lengths"), &in[1]));
+    if (in[0]->ndim > 0 && in[0]->shape[0] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "puts the paths in front of the batch");
+    if (!kp_dtype_is_float(in[0]->dtype))
+        KP_TRY(kp_lw_float(w, in[0], &in[0]));
+    KP_TRY(kp_lw_cast(w, KP_INT32, in[1], &in[1]));
+    KP_TRY(kp_lw_outputs(w, c, 2, &values));
+    KP_TRY(ctc_greedy(w, &p, false, in, &values[0]));
+    KP_TRY(kp_lw_add_axis(w, 0, values[0], &values[0]));
+    return ctc_greedy(w, &p, true, in, &values[1]);
 }
 
 const kp_lw_entry kp_lw_nn_loss_operations[] = {
-    {"CTCDecode", do_ctc_decode, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"CTCDecode", do_ctc_decode, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_OWN},
     {"CTCLoss", do_ctc_loss, 0, 1, 4, KP_LW_SAME, KP_LW_MASK_DROP},
     {"BinaryCrossentropy", do_binary, BINARY, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"CategoricalCrossentropy", do_categorical, CATEGORICAL, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},

@@ -191,22 +191,10 @@ static int do_function(kp_lw *w, const kp_lw_call *c, kp_value **out)
                    c->layer->path, c->layer->class_name);
 }
 
-static int do_rows(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    (void)w;
-    (void)out;
-    return kp_lw_rows_refused(c, "works across the rows of the batch");
-}
-
 #define HOLDS_FUNCTION(name)                                                                       \
     {                                                                                              \
         name, do_function, 0, 0, 0, KP_LW_SAME, KP_LW_MASK_DROP                                    \
     }
-#define MIXES_ROWS(name)                                                                           \
-    {                                                                                              \
-        name, do_rows, 0, 0, 0, KP_LW_SAME, KP_LW_MASK_DROP                                        \
-    }
-
 const kp_lw_entry kp_lw_core_operations[] = {
     {"Cast", do_cast, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"ConvertToTensor", do_cast, 0, KP_LW_ONE, KP_LW_MASK_DROP},
@@ -224,11 +212,5 @@ const kp_lw_entry kp_lw_core_operations[] = {
     HOLDS_FUNCTION("Switch"),
     HOLDS_FUNCTION("VectorizedMap"),
     HOLDS_FUNCTION("WhileLoop"),
-    MIXES_ROWS("Scatter"),
-    MIXES_ROWS("ScatterUpdate"),
-    MIXES_ROWS("SegmentMax"),
-    MIXES_ROWS("SegmentMin"),
-    MIXES_ROWS("SegmentProd"),
-    MIXES_ROWS("SegmentSum"),
     {0},
 };

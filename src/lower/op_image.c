@@ -232,13 +232,6 @@ static int do_ssim(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 /* ---- what has no meaning here ---- */
 
-static int do_rows(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    (void)w;
-    (void)out;
-    return kp_lw_rows_refused(c, "picks elements of the whole batch");
-}
-
 static int do_random(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     (void)w;
@@ -254,7 +247,6 @@ const kp_lw_entry kp_lw_image_operations[] = {
     {"ElasticTransform", do_random, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"GaussianBlur", do_gaussian_blur, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"HSVToRGB", do_hsv, 1, KP_LW_ONE, KP_LW_MASK_DROP},
-    {"MapCoordinates", do_rows, 0, 1, 2, KP_LW_SAME, KP_LW_MASK_DROP},
     {"PerspectiveTransform", do_perspective, 0, 1, 3, KP_LW_SAME, KP_LW_MASK_DROP},
     {"RGBToGrayscale", do_grayscale, 0, KP_LW_ONE, KP_LW_MASK_DROP},
     {"RGBToHSV", do_hsv, 0, KP_LW_ONE, KP_LW_MASK_DROP},

@@ -244,16 +244,6 @@ static int do_isin(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return invert ? kp_lw_not(w, x, out) : 0;
 }
 
-static int do_allclose(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    (void)w;
-    (void)out;
-    return kp_fail(KP_EMODEL,
-                   "layer \"%s\" (%s): it compares all rows of the batch at once, but rows are "
-                   "predicted apart from each other; use isclose and all with an axis",
-                   c->layer->path, c->layer->class_name);
-}
-
 #define TWO 1, 2, KP_LW_SAME, KP_LW_MASK_DROP
 
 const kp_lw_entry kp_lw_pairs_operations[] = {
@@ -297,7 +287,6 @@ const kp_lw_entry kp_lw_pairs_operations[] = {
     {"LogicalOr", do_pair, PAIR(KP_BIN_OR, LOGIC), TWO},
     {"LogicalXor", do_pair, PAIR(KP_BIN_XOR, LOGIC), TWO},
     {"Isclose", do_isclose, 0, TWO},
-    {"AllClose", do_allclose, 0, TWO},
     {"IsIn", do_isin, 0, TWO},
     {0},
 };

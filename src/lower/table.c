@@ -26,6 +26,7 @@ static const kp_lw_entry *const operations[] = {
     kp_lw_nn_window_operations, kp_lw_order_operations,      kp_lw_pairs_operations,
     kp_lw_pool_operations,      kp_lw_product_operations,    kp_lw_reduce_operations,
     kp_lw_repeat_operations,    kp_lw_shape_operations,      kp_lw_single_operations,
+    kp_lw_whole_operations,     kp_lw_scatter_operations,
 };
 /* clang-format on */
 

@@ -11,4 +11,12 @@ typedef struct kp_ctc_params {
     int64_t blank; /* its class; below 0: from the back */
 } kp_ctc_params;
 
+/* logits (N, T, classes), number of steps (N): the class of the largest logit at each step, without
+ * repetitions and blanks, (N, T) int32 filled up with -1; or minus the sum of these logits, (N, 1). */
+extern const kp_kernel_def kp_kernel_ctc_greedy;
+typedef struct kp_ctc_greedy {
+    int64_t blank;
+    bool keep_repeated, scores;
+} kp_ctc_greedy;
+
 #endif

@@ -453,3 +453,161 @@ def nested(rng):
     inner_in = keras.Input(a.shape[1:])
     inner = keras.Model(inner_in, inner_in - ops.mean(inner_in, axis=0))
     return whole(lambda x: inner(L.Dense(a.shape[1])(inner(x))), a)
+
+
+# ---- operations of which every form looks over the batch ----
+
+@case("Size", "op")
+def size(rng):
+    a = array(rng)
+    return whole(lambda x: ops.cast(keras.src.ops.numpy.Size()(x), "float32") * 0.5 + x, a)
+
+
+@case("Diag", "op")
+def diag(rng):
+    a = array(rng, ["float32", "int32", "bool"], least=0, most=2)
+    k = int(rng.integers(-3, 4)) if a.ndim == 1 else int(rng.integers(-1, a.shape[1]))
+    if a.ndim == 2:
+        return whole(lambda x: ops.sum(ops.cast(ops.diag(x, k=k), "float32")), a)
+    return whole(lambda x: ops.sum(ops.cast(ops.diag(x, k=k), "float32"), axis=pick(rng, (0, 1), 0))[..., None] * 1.5
+                 if k == 0 else ops.max(ops.cast(ops.diag(x, k=k), "float32")), a)
+
+
+@case("Diagflat", "op")
+def diagflat(rng):
+    a = array(rng, ["float32", "int32"], least=0, most=2, rows=pick(rng, 2, 5, 35))
+    k = int(rng.integers(-3, 4))
+    return whole(lambda x: ops.take(ops.cast(ops.diagflat(x, k=k), "float32"), [0, 1], axis=0)[:, 1], a)
+
+
+@case("Corrcoef", "op")
+def corrcoef(rng):
+    a = array(rng, ["float32", "float32", "float64", "int32"], least=1, most=2)
+    if a.shape[1] < 3:
+        a = np.concatenate([a, a[:, :1] * 2 + 1, -a[:, :1], a[:, :1] % 3], axis=1).astype(a.dtype)
+    a = (a + rng.normal(0, 3, a.shape)).astype(a.dtype)
+    a[:, 0] += np.arange(len(a)).astype(a.dtype)
+    a[:, 1] -= (np.arange(len(a)) % 7).astype(a.dtype)
+    a[:, 2] = 9
+    fn = pick(rng, lambda x: ops.corrcoef(ops.take(ops.transpose(x), [0, 1], axis=0)), lambda x: ops.mean(ops.corrcoef(x), axis=1))
+    return whole(fn, a, atol=1e-4)
+
+
+@case("Correlate", "op")
+def correlate(rng):
+    """Keras must know the lengths: the batch is fixed."""
+    n, m = int(rng.integers(4, 9)), int(rng.integers(1, 5))
+    a, b = values(rng, (n,), str(rng.choice(["float32", "int32"]))), values(rng, (m,), "float32")
+    x = keras.Input(batch_shape=(n,), dtype=str(a.dtype))
+    mode = pick(rng, "valid", "same", "full")
+    y = ops.correlate(x, ops.convert_to_tensor(b), mode=mode)
+    return keras.Model(x, 0 * ops.cast(x, "float32")[:, None] + ops.reshape(y, (1, -1))), [a]
+
+
+@case("Argpartition", "op")
+def argpartition(rng):
+    a = array(rng, ["int32", "float32"], least=0, most=2, rows=pick(rng, 5, 32, 45))
+    if a.ndim == 1:
+        return whole(lambda x: ops.argpartition(x, int(rng.integers(0, 5)), axis=pick(rng, -1, 0, None)), a)
+    k = int(rng.integers(0, min(a.shape[1], 3)))
+    return whole(lambda x: ops.argpartition(x, k, axis=pick(rng, -1, 1)), a)
+
+
+@case("Histogram", "op")
+def histogram(rng):
+    """Keras' class asks its backend for a function that is elsewhere: the function is the judge."""
+    a = array(rng, ["float32", "float64"], most=1)
+    options = {"bins": int(rng.integers(1, 12))}
+    if flag(rng):
+        options["range"] = (float(rng.uniform(-3, 0)), float(rng.uniform(0.5, 3)))
+    x = keras.Input(a.shape[1:], dtype=str(a.dtype))
+    model = keras.Model(x, [seen(x, y) for y in ops.histogram(x, **options)])
+    parts = [ops.histogram(ops.convert_to_tensor(a[i:i + 32]), **options) for i in range(0, len(a), 32)]
+    want = [np.concatenate([np.tile(np.asarray(p[k], "float32"), (len(a[i * 32:i * 32 + 32]), 1))
+                            for i, p in enumerate(parts)]) for k in range(2)]
+    return model, [a], Expect(outputs=want)
+
+
+@case("AllClose", "op")
+def allclose(rng):
+    a = array(rng, ["float32", "int32"])
+    b = (a + (rng.normal(0, 10.0 ** -int(rng.integers(2, 7)), a.shape) if a.dtype == "float32" else 0)).astype(a.dtype)
+    if flag(rng, 0.3) and a.dtype == "float32":
+        a.flat[0] = b.flat[0] = np.nan
+    options = {"rtol": 10.0 ** -int(rng.integers(2, 6)), "atol": 10.0 ** -int(rng.integers(3, 9)), "equal_nan": flag(rng)}
+    return whole(lambda x, y: ops.cast(keras.src.ops.numpy.AllClose(**options)(x, y), "float32"), a, b)
+
+
+@case("PSNR", "op")
+def psnr(rng):
+    a = array(rng, least=1)
+    b = (a + rng.normal(0, 0.2, a.shape)).astype("float32")
+    return whole(lambda x, y: ops.psnr(x, y, max_val=float(rng.uniform(0.5, 255))), a, b)
+
+
+def segment(name, fn):
+    @case(name, "op")
+    def run(rng):
+        a = array(rng, ["float32", "float32", "int32", "float64"], kind="unit" if name == "SegmentProd" else "any")
+        n = int(rng.integers(1, 6))
+        at = rng.integers(-1, n, a.shape[0]).astype(str(rng.choice(["int32", "int64"])))
+        return whole(lambda x, i: ops.clip(ops.cast(fn(x, i, num_segments=n), "float32"), -1e6, 1e6), a, at, atol=1e-4)
+
+
+for _name, _fn in [("SegmentSum", ops.segment_sum), ("SegmentMax", ops.segment_max),
+                   ("SegmentMin", getattr(ops, "segment_min", None)), ("SegmentProd", getattr(ops, "segment_prod", None))]:
+    if _fn:
+        segment(_name, _fn)
+
+
+@case("Scatter", "op")
+def scatter(rng):
+    a = array(rng, ["float32", "int32"])
+    n = int(rng.integers(2, 6))
+    at = rng.integers(0, n, (a.shape[0], 1)).astype(str(rng.choice(["int32", "int64"])))
+    return whole(lambda x, i: ops.scatter(i, x, (n,) + a.shape[1:]), a, at, atol=1e-4)
+
+
+@case("ScatterUpdate", "op")
+def scatter_update(rng):
+    a = array(rng, ["float32", "int32"])
+    depth = int(rng.integers(1, a.ndim + 1))
+    n = int(rng.integers(1, 4))
+    reduction = pick(rng, None, "add", "max", "min", "mul")
+    sizes = (2,) + a.shape[1:]
+    at = rng.permutation(int(np.prod(sizes[:depth])))[:n]
+    at = np.stack(np.unravel_index(at, sizes[:depth]), axis=-1).astype("int32")
+    new = values(rng, (len(at),) + a.shape[depth:], str(a.dtype))
+    return whole(lambda x: ops.scatter_update(x, at, new, reduction=reduction), a)
+
+
+@case("Lstsq", "op")
+def lstsq(rng):
+    a = values(rng, (pick(rng, 5, 32),) + (int(rng.integers(1, 5)),), "float32")
+    a = (a + rng.normal(0, 1, a.shape)).astype("float32")
+    b = values(rng, a.shape[:1] + ((int(rng.integers(1, 4)),) if flag(rng) else ()), "float32")
+    xs = [keras.Input(batch_shape=v.shape) for v in (a, b)]
+    rcond = pick(rng, None, 1e-6, -1.0)
+    model = keras.Model(xs, seen(xs[0], keras.src.ops.linalg.Lstsq(rcond=rcond)(*xs)))
+    return model, [a, b], Expect(1e-3, 1e-4)
+
+
+@case("MapCoordinates", "op")
+def map_coordinates(rng):
+    image = values(rng, tuple(int(n) for n in rng.integers(2, 6, pick(rng, 1, 2, 3))), str(rng.choice(["float32", "float32", "int32"])))
+    mode = pick(rng, "constant", "nearest", "wrap", "mirror", "reflect")
+    low, high = (0, 0.9) if mode in ("mirror",) else (-1.5, 1.9)
+    at = array(rng, least=0, most=1)
+    at = np.stack([rng.uniform(low, high, at.shape[0]) * (n - 1) for n in image.shape], axis=1).astype("float32")
+    order = pick(rng, 0, 1)
+    return whole(lambda x: ops.image.map_coordinates(ops.convert_to_tensor(image), ops.transpose(x), order=order, fill_mode=mode,
+                                                     fill_value=float(rng.integers(-3, 4))), at)
+
+
+@case("CTCDecode", "op")
+def ctc_decode(rng):
+    steps, classes = int(rng.integers(2, 9)), int(rng.integers(2, 6))
+    a = values(rng, (rows_of(rng), steps, classes), "float32")
+    n = rng.integers(0, steps + 1, a.shape[0]).astype("int32")
+    options = {"merge_repeated": flag(rng), "mask_index": pick(rng, 0, classes - 1, -1)}
+    return whole(lambda x, i: [(lambda y: y[0][0])(ops.ctc_decode(x, i, **options)), ops.ctc_decode(x, i, **options)[1]], a, n)

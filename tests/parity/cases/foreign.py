@@ -45,15 +45,12 @@ for _name in ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"):
 
 
 FUNCTIONS = "holds Python functions, which are never run"
-ROWS = "mixes the rows of a batch, which are predicted apart from each other"
 OPERATIONS = {
     "core": dict.fromkeys(("AssociativeScan", "Cond", "ForiLoop", "Map", "Scan", "Switch", "VectorizedMap",
-                           "WhileLoop"), FUNCTIONS) | {"Scatter": ROWS},
-    "linalg": {"JVP": FUNCTIONS, "Lstsq": ROWS},
-    "math": {"SegmentMin": ROWS, "SegmentProd": ROWS,
-             "ViewAsComplex": "gives complex numbers, which no layer of a file takes"},
-    "image": {"MapCoordinates": ROWS},
-    "numpy": {"Arange": "its length would be computed by the model", "Correlate": ROWS},
+                           "WhileLoop"), FUNCTIONS),
+    "linalg": {"JVP": FUNCTIONS},
+    "math": {"ViewAsComplex": "gives complex numbers, which no layer of a file takes"},
+    "numpy": {"Arange": "its length would be computed by the model"},
 }
 
 

@@ -395,9 +395,6 @@ def ctc_loss(rng):
 
 # ---- what has no meaning a row
 
-MIXED = "its result mixes the rows of a batch, which are predicted apart from each other"
-
-
 def refuse(name, reason, make):
     @refused(name, reason, "op")
     def one(path, rng):
@@ -410,14 +407,6 @@ def model_of(fn, *shapes, dtypes=("float32",) * 4):
     return keras.Model(xs, list(y) if isinstance(y, (list, tuple)) else y)
 
 
-refuse("PSNR", MIXED, lambda: model_of(lambda a, b: ops.psnr(a, b, 1.0), (3,), (3,)))
-for _name, _fn in (("SegmentSum", ops.segment_sum), ("SegmentMax", ops.segment_max)):
-    refuse(_name, MIXED, lambda fn=_fn: model_of(lambda a, b: fn(a, b, num_segments=2), (3,), (),
-                                                 dtypes=("float32", "int32")))
-refuse("ScatterUpdate", MIXED, lambda: model_of(lambda a: ops.scatter_update(
-    a, np.array([[0, 1]]), np.array([1.0], "float32")), (3,)))
-refuse("CTCDecode", "the paths stand in front of the batch", lambda: model_of(
-    lambda a, b: ops.ctc_decode(a, b)[1], (4, 3), (), dtypes=("float32", "int32")))
 refuse("Polar", "complex tensors", lambda: model_of(lambda a, b: ops.polar(a, b), (3,), (3,)))
 refuse("Eig", "complex tensors", lambda: model_of(lambda a: keras.ops.linalg.eig(a), (3, 3)))
 refuse("ElasticTransform", "random at inference too", lambda: model_of(
