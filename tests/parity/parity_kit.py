@@ -50,10 +50,16 @@ def spread(model, x, seed=2):
     explodes, but different from them, so that they matter."""
     norms = [l for l in model._flatten_layers() if isinstance(l, keras.layers.BatchNormalization)]
     rng = np.random.default_rng(seed)
-    momentum = [l.momentum for l in norms]
+    # Whole branches that are dropped would spread the activations far more than the data does.
+    drops = [l for l in model._flatten_layers() if isinstance(l, keras.layers.Dropout)]
+    momentum, rates = [l.momentum for l in norms], [l.rate for l in drops]
     for l in norms:
         l.momentum = 0.0
+    for l in drops:
+        l.rate = 0.0
     model(x, training=True)
+    for l, r in zip(drops, rates):
+        l.rate = r
     for l, m in zip(norms, momentum):
         l.momentum = m
         mean, var = np.asarray(l.moving_mean), np.asarray(l.moving_variance)
