@@ -146,8 +146,10 @@ int kp_lw_call_inner(kp_lw *w, kp_layer *inner, kp_value *x, kp_value *mask, kp_
 typedef int (*kp_lw_once)(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out);
 int kp_lw_whole_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_once once,
                      kp_lw_result *out);
-/* An array of w->opt.rows rows is a batch again; anything else stays as it is. */
-int kp_lw_to_rows(kp_lw *w, kp_value *x, kp_value **out);
+/* Arrays of w->opt.rows rows are batches again; anything else stays as it is. */
+int kp_lw_result_rows(kp_lw *w, kp_lw_result *r);
+/* The same for an output of the model, which is no view. */
+int kp_lw_output_rows(kp_lw *w, kp_value *x, kp_value **out);
 
 /* ---- outputs.c ---- */
 /* The graph's outputs, out->outputs and out->softmax_output. made: what the root model gave. */

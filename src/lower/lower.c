@@ -259,12 +259,19 @@ static bool gives_rows(const kp_lowered *l)
     return rows;
 }
 
+/* A file may name any number, but memory is made for the rows of a batch. */
+static int64_t from_file(int64_t rows, int64_t dflt)
+{
+    enum { MOST = 4096 };
+    return rows > 0 && rows <= MOST ? rows : dflt;
+}
+
 /* For a number of rows: the caller's, the file's, Keras' own. Where its operations name another one
  * and with that the outputs are rows, that is the model's batch. */
 static int lower_whole(kp_keras *k, kp_arena *mem, kp_lower_options how, kp_lowered *out)
 {
-    int64_t fixed = out->fixed_batch > 0 ? out->fixed_batch : KP_PREDICT_BATCH;
-    int64_t named = out->named_rows;
+    int64_t fixed = from_file(out->fixed_batch, KP_PREDICT_BATCH);
+    int64_t named = from_file(out->named_rows, 0);
     how.rows = how.batch > 0 ? how.batch : fixed;
     kp_lowered_fini(out);
     int status = lower_for(k, mem, &how, out);

@@ -304,6 +304,8 @@ static int lower_call(kp_lw *w, kp_lw_env *env, int i, const kp_call *call)
     w->env = here;
     if (may_be_whole(w, l, status))
         status = kp_lw_whole_call(w, env, call, lower_once, &out);
+    if (status == 0 && g == w->whole)
+        status = kp_lw_result_rows(w, &out);
     if (status != 0) {
         if (status != KP_ENOMEM && status != KP_ELIMIT)
             status = KP_EMODEL;

@@ -31,10 +31,10 @@ static int set_output(kp_lw *w, const source *s, kp_port *port, kp_value **out)
 {
     kp_value *v = s->value;
     w->name = s->layer->path;
+    KP_TRY(kp_lw_output_rows(w, v, &v));
     KP_TRY(one_row_each(w, s, &v));
     if (v->dtype == KP_FLOAT32 && s->layer->policy.compute == KP_FLOAT16)
         KP_TRY(kp_lw_cast(w, KP_FLOAT16, v, &v));
-    KP_TRY(kp_lw_to_rows(w, v, &v));
     *out = v;
     *port = (kp_port){kp_arena_strdup(w->mem, s->name), v->dtype, v->ndim, {0}};
     for (int a = 0; a < v->ndim; a++)

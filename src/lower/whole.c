@@ -1,6 +1,6 @@
 /* Calls that look over the batch. They cannot be made row by row; in a graph for a known number of
- * rows they get arrays without a batch instead, and what they give has the batch again where its
- * first axis has as many rows. */
+ * rows they get arrays without a batch instead. What any call gives has the batch again where its
+ * first axis has as many rows: whatever that axis is, the graph runs with that number. */
 #include "lower/view.h"
 
 static kp_value *behind(const kp_value *v, const kp_kernel_def *def)
@@ -35,12 +35,31 @@ static int to_whole(kp_lw *w, kp_value *x, kp_value **out)
                : convert(w, &kp_kernel_whole, &kp_kernel_rows, x, out);
 }
 
-int kp_lw_to_rows(kp_lw *w, kp_value *x, kp_value **out)
+static int to_rows(kp_lw *w, kp_value *x, kp_value **out)
 {
     *out = x;
-    return !x || w->opt.rows < 1 || x->ndim == 0 || x->shape[0] != w->opt.rows
+    return !x || x->ndim == 0 || x->shape[0] != w->opt.rows || kp_lw_view_find(w, x, NULL)
                ? 0
                : convert(w, &kp_kernel_rows, &kp_kernel_whole, x, out);
+}
+
+int kp_lw_output_rows(kp_lw *w, kp_value *x, kp_value **out)
+{
+    *out = x;
+    if (w->opt.rows < 1)
+        return 0;
+    if (kp_lw_view_find(w, x, NULL))
+        KP_TRY(to_whole(w, x, out));
+    return to_rows(w, *out, out);
+}
+
+int kp_lw_result_rows(kp_lw *w, kp_lw_result *r)
+{
+    for (int i = 0; w->opt.rows > 0 && i < r->n; i++) {
+        KP_TRY(to_rows(w, r->values[i], &r->values[i]));
+        KP_TRY(to_rows(w, r->masks[i], &r->masks[i]));
+    }
+    return 0;
 }
 
 /* What a call finds in place of an earlier call's result, for as long as it is lowered. */
@@ -93,10 +112,5 @@ int kp_lw_whole_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_
         status = once(w, env, call, out);
     while (s.n-- > 0)
         *s.list[s.n].at = s.list[s.n].was;
-    for (int i = 0; status == 0 && i < out->n; i++) {
-        status = kp_lw_to_rows(w, out->values[i], &out->values[i]);
-        if (status == 0)
-            status = kp_lw_to_rows(w, out->masks[i], &out->masks[i]);
-    }
     return status;
 }

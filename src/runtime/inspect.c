@@ -234,11 +234,15 @@ static int summarise(kp_model *m, const kp_summary_options *opt, kp_buf *out)
     kp_lowered low = {0};
     kp_arena *mem = NULL;
     KP_TRY(kp_arena_new(&mem, 0));
-    int rc = kp_lower(m->keras, mem,
-                      &(kp_lower_options){.keras_shapes = true,
-                                          .classes = m->plugins.classes,
-                                          .n_classes = m->plugins.n_classes},
-                      &low);
+    kp_lower_options how = {.keras_shapes = true,
+                            .classes = m->plugins.classes,
+                            .n_classes = m->plugins.n_classes,
+                            .batch = KP_SUMMARY_ROWS};
+    int rc = kp_lower(m->keras, mem, &how, &low);
+    if (rc != 0) { /* it may take no other number of rows than its own */
+        how.batch = m->low.rows;
+        rc = kp_lower(m->keras, mem, &how, &low);
+    }
     if (rc == 0)
         rc = kp_summary_text(&low, m->keras, opt, out);
     kp_lowered_fini(&low);

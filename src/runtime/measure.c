@@ -48,7 +48,7 @@ int kp_measure_init(kp_model *m)
                        "whose layers look over the batch are not supported; set "
                        "output_sequence_length",
                        m->open[0].node->name);
-    m->grouped = m->grouped || m->n_open > 0;
+    m->grouped = m->grouped || m->n_open > 0 || m->low.rows > 0;
     return 0;
 }
 

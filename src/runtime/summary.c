@@ -66,12 +66,20 @@ static void put_commas(kp_buf *out, int64_t n)
     }
 }
 
-static void put_shape(kp_buf *out, const kp_value *value, int64_t fixed_batch)
+/* Of a model that is lowered for KP_SUMMARY_ROWS rows their multiples are what Keras does not know.
+ */
+static int64_t known_size(const view *v, int64_t size)
+{
+    return v->l->rows == KP_SUMMARY_ROWS && size > 0 && size % KP_SUMMARY_ROWS == 0 ? -1 : size;
+}
+
+static void put_shape(const view *v, kp_buf *out, const kp_value *value, int64_t fixed_batch)
 {
     kp_buf_puts(out, "(");
     for (int i = 0; i < value->ndim; i++) {
         int64_t size =
             i == 0 && value->shape[0] < 0 && fixed_batch > 0 ? fixed_batch : value->shape[i];
+        size = known_size(v, size);
         kp_buf_puts(out, i > 0 ? ", " : "");
         if (size < 0)
             kp_buf_puts(out, "None");
@@ -90,7 +98,7 @@ static void put_shapes(const view *v, kp_buf *out, const kp_layer *layer)
         kp_buf_puts(out, "[");
     for (int i = 0; i < info->n_outputs; i++) {
         kp_buf_puts(out, i > 0 ? ", " : "");
-        put_shape(out, info->outputs[i], info->fixed_batch);
+        put_shape(v, out, info->outputs[i], info->fixed_batch);
     }
     if (info->n_outputs > 1)
         kp_buf_puts(out, "]");
@@ -295,7 +303,7 @@ static void put_json_layer(const view *v, kp_buf *out, const kp_lowered_layer *i
     for (int i = 0; i < info->n_outputs; i++) {
         kp_buf_puts(out, i > 0 ? ",[" : "[");
         for (int a = 0; a < info->outputs[i]->ndim; a++) {
-            int64_t size = info->outputs[i]->shape[a];
+            int64_t size = known_size(v, info->outputs[i]->shape[a]);
             kp_buf_puts(out, a > 0 ? "," : "");
             if (size < 0)
                 kp_buf_puts(out, "null");

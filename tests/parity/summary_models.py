@@ -190,6 +190,13 @@ def unknown_length():
     return K.Sequential([K.Input((None, 6)), L.Conv1D(5, 3), L.MaxPooling1D(2), L.GlobalMaxPooling1D()])
 
 
+def over_the_batch():
+    x = K.Input((4,))
+    y = K.ops.sort(L.Dense(32)(x), axis=0)
+    y = K.ops.matmul(K.ops.softmax(K.ops.matmul(y, K.ops.transpose(y)), axis=0), y)
+    return K.Model(x, y - K.ops.mean(K.ops.reshape(y, (1, -1)), axis=1))
+
+
 # ---- models inside models ----
 
 def nested_functional():

@@ -489,7 +489,7 @@ def corrcoef(rng):
     a[:, 0] += np.arange(len(a)).astype(a.dtype)
     a[:, 1] -= (np.arange(len(a)) % 7).astype(a.dtype)
     a[:, 2] = 9
-    fn = pick(rng, lambda x: ops.corrcoef(ops.take(ops.transpose(x), [0, 1], axis=0)), lambda x: ops.mean(ops.corrcoef(x), axis=1))
+    fn = pick(rng, lambda x: ops.mean(ops.corrcoef(ops.take(ops.transpose(x), [0, 1], axis=0)), axis=(0, 1)), lambda x: ops.mean(ops.corrcoef(x), axis=1))
     return whole(fn, a, atol=1e-4)
 
 
