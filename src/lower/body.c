@@ -26,7 +26,7 @@ int kp_lw_body_state(kp_lw *w, const int64_t *shape, int ndim, kp_value **out)
     if (ndim >= KP_MAX_DIMS)
         return kp_fail(KP_EMODEL, "a state of %d axes is not supported", ndim + 1);
     memcpy(whole + 1, shape, (size_t)ndim * sizeof *shape);
-    return kp_graph_add_input(w->g, w->name, KP_FLOAT32, whole, ndim + 1, out);
+    return kp_graph_add_input(w->g, w->name, w->real, whole, ndim + 1, out);
 }
 
 int kp_lw_body_end(kp_lw *w, kp_graph *outer, kp_value *const *outputs, int n, kp_graph **body)

@@ -24,16 +24,17 @@ static int const_columns(kp_lw *w, const kp_value *v, int64_t at, int64_t n, kp_
     memcpy(shape, v->shape, sizeof shape);
     shape[v->ndim - 1] = n;
     if (at == 0 && n == width)
-        return kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, v->ndim, v->data, out);
+        return kp_graph_add_const(w->g, w->name, v->dtype, shape, v->ndim, v->data, out);
     for (int d = 0; d < v->ndim - 1; d++)
         rows *= v->shape[d];
-    float *to = kp_graph_alloc(w->g, (size_t)(rows * n) * sizeof *to);
+    size_t elem = kp_dtype_size(v->dtype);
+    char *to = kp_graph_alloc(w->g, (size_t)(rows * n) * elem);
     if (!to)
         return KP_ENOMEM;
     for (int64_t r = 0; r < rows; r++)
-        memcpy(to + r * n, (const char *)v->data + (size_t)(r * width + at) * sizeof *to,
-               (size_t)n * sizeof *to);
-    return kp_graph_add_const(w->g, w->name, KP_FLOAT32, shape, v->ndim, to, out);
+        memcpy(to + (size_t)(r * n) * elem, (const char *)v->data + (size_t)(r * width + at) * elem,
+               (size_t)n * elem);
+    return kp_graph_add_const(w->g, w->name, v->dtype, shape, v->ndim, to, out);
 }
 
 /* Elements of the bias, however many axes it has. */
@@ -43,8 +44,8 @@ static int bias_part(kp_lw *w, const kp_cell *cell, int64_t at, int64_t n, kp_va
     if (!cell->bias)
         return 0;
     const char *data = cell->bias->data;
-    return kp_graph_add_const(w->g, w->name, KP_FLOAT32, &n, 1, data + (size_t)at * sizeof(float),
-                              out);
+    return kp_graph_add_const(w->g, w->name, cell->bias->dtype, &n, 1,
+                              data + (size_t)at * kp_dtype_size(cell->bias->dtype), out);
 }
 
 /* x times the weights: a dense layer, or a convolution. */
@@ -86,11 +87,12 @@ static int activate(kp_lw *w, const kp_cell *cell, bool recurrent, kp_value *x, 
         key = "inner_activation";
     if (cell->cudnn || !json_object_get(cell->layer->config, key))
         return kp_lw_unary(w, dflt, x, out);
-    if (!cell->channels_first)
-        return kp_lw_activation(w, cell->layer, key, x, out);
-    KP_TRY(kp_lw_to_first(w, x, &x));
+    if (cell->channels_first)
+        KP_TRY(kp_lw_to_first(w, x, &x));
     KP_TRY(kp_lw_activation(w, cell->layer, key, x, &x));
-    return kp_lw_to_last(w, x, out);
+    KP_TRY(kp_lw_float(w, x, &x)); /* a layer may compute in another type than the states have */
+    *out = x;
+    return cell->channels_first ? kp_lw_to_last(w, x, out) : 0;
 }
 
 static int gate(kp_lw *w, const kp_cell *cell, bool recurrent, kp_value *z, int place,

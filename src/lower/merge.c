@@ -122,7 +122,12 @@ static int do_average(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *sum;
     KP_TRY(merged_mask(w, c, &c->res->masks[0]));
     KP_TRY(join(w, c, KP_BIN_ADD, &sum));
-    KP_TRY(kp_lw_float(w, sum, &sum));
+    /* Python's division: TensorFlow makes doubles of long integers. */
+    bool is_long = sum->dtype == KP_INT32 || sum->dtype == KP_INT64;
+    if (is_long)
+        KP_TRY(kp_lw_cast(w, KP_FLOAT64, sum, &sum));
+    else
+        KP_TRY(kp_lw_float(w, sum, &sum));
     return kp_lw_linear(w, 1.0 / c->n_in, 0, sum, out);
 }
 

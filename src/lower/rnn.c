@@ -63,13 +63,13 @@ static int add_states(const kp_lw_call *c, const kp_arg *a, kp_value **states, i
     return 0;
 }
 
-/* (B, T), or (B, T, 1), of any type. */
+/* (B, T), (B, T, 1), or (B, T, units) where each unit has its own; of any type. */
 static int use_mask(kp_lw *w, const kp_lw_call *c, kp_value **mask)
 {
     kp_value *m = *mask;
     if (m->ndim == 3 && m->shape[2] == 1)
         KP_TRY(kp_lw_reshape(w, 2, NULL, 0, m, &m));
-    if (m->ndim != 2)
+    if (m->ndim != 2 && m->ndim != 3)
         return kp_fail(KP_EMODEL, "layer \"%s\": a mask of %d axes is not supported",
                        c->layer->path, m->ndim);
     return kp_lw_truth(w, m, mask);
@@ -219,13 +219,29 @@ static int body_inputs(kp_lw *w, loop *p, kp_value *const *initial)
     return 0;
 }
 
+/* One value a step for all units, or one a unit: Keras takes that in a loop, with as many units. */
+static int step_mask(kp_lw *w, const loop *p, kp_value **out)
+{
+    static const int64_t ones[KP_MAX_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    *out = p->step_mask;
+    if (p->step_mask->ndim == 1)
+        return kp_lw_reshape(w, 1, ones, p->rnn->cell.rank + 1, p->step_mask, out);
+    bool fits = p->rnn->cell.rank == 0 && !p->rnn->unroll;
+    for (int i = 0; i < p->n_states; i++)
+        fits = fits && p->states[i]->shape[1] == p->step_mask->shape[1];
+    return fits ? 0
+                : kp_fail(KP_EMODEL,
+                          "layer \"%s\": a mask with an axis of its own for features "
+                          "needs as many as there are units",
+                          w->name);
+}
+
 /* A masked step leaves the states as they are. Its y is the last one, or 0. */
 static int apply_mask(kp_lw *w, const loop *p, kp_value *const *old, kp_value **states,
                       kp_value **y)
 {
-    static const int64_t ones[KP_MAX_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
     kp_value *mask, *instead = p->states[p->n_states];
-    KP_TRY(kp_lw_reshape(w, 1, ones, p->rnn->cell.rank + 1, p->step_mask, &mask));
+    KP_TRY(step_mask(w, p, &mask));
     for (int i = 0; i < p->n_states; i++)
         KP_TRY(kp_lw_select(w, mask, states[i], old[i], &states[i]));
     if (!p->repeats)

@@ -91,6 +91,25 @@ def plain_reversible(rng):
     return randomise(keras.Model(x, y), seed(rng)), [rng.integers(0, 11, (3, 5)).astype("int32")], Expect(formats=("keras", "h5"))
 
 
+@case("DTypePolicyMap", "model")
+def policy_map(rng):
+    """A policy for each layer inside, by path: what quantising one part of a layer leaves."""
+    x = keras.Input((5, 6))
+    layer = L.MultiHeadAttention(2, 3, name="mha")
+    model = keras.Model(x, L.Dense(2)(layer(x, x)))
+    randomise(model, seed(rng))
+    parts = [layer._query_dense, layer._key_dense, layer._value_dense, layer._output_dense]
+    for i in rng.permutation(4)[:int(rng.integers(1, 4))]:
+        parts[i].quantize(str(rng.choice(["int8", "int4"])))
+    policies = keras.dtype_policies.DTypePolicyMap("float32")
+    for part in parts:
+        policies[part.path] = part.dtype_policy
+    layer.dtype_policy = policies
+    values = [data((3, 5, 6), seed(rng))]
+    want = [np.asarray(reloaded(model)(values[0]))]
+    return model, values, Expect(rtol=2e-4, atol=2e-5, outputs=want)
+
+
 TUNED = {
     "Dense": lambda rng: (L.Dense(6, activation="tanh", use_bias=bool(rng.integers(2))), (5,)),
     "EinsumDense": lambda rng: (L.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de"), (3, 5)),

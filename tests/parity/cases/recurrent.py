@@ -95,7 +95,7 @@ def common(rng):
     return dict(units=int(rng.choice([1, 3, 5, 7, 17])), use_bias=bool(rng.integers(4)),
                 activation=[None, "tanh", "tanh"][rng.integers(3)] if flag(rng)
                 else str(rng.choice(ACTIVATIONS)), dropout=float(rng.choice([0, 0, 0.3])),
-                recurrent_dropout=float(rng.choice([0, 0, 0.2])))
+                recurrent_dropout=float(rng.choice([0, 0, 0.2])), **({} if rng.integers(6) else {"dtype": "float64"}))
 
 
 def gated(rng):
@@ -294,6 +294,16 @@ def bidirectional(rng):
         layer, back = L.RNN(cell, **dict(around, go_backwards=False)), None
     layer = L.Bidirectional(layer, merge_mode=merge, backward_layer=back)
     return finish(rng, layer, x, array, shapes)
+
+
+@case("a mask for every unit", "model")
+def unit_masks(rng):
+    units, (x, array) = int(rng.choice([2, 3, 5])), sequence(rng)
+    mask = keras.Input((x.shape[1], units), dtype=str(rng.choice(["bool", "int32"])))
+    keep = (rng.integers(0, 3, array.shape[:2] + (units,)) > 0).astype(mask.dtype)
+    layer = [L.SimpleRNN, L.GRU, L.LSTM][rng.integers(3)](units, **dict(loop(rng)))
+    y = layer(x, mask=mask)
+    return settle(keras.Model([x, mask], keras.tree.flatten(y)), rng), [array, keep], Expect(formats=("keras", "h5"))
 
 
 # ---- whole models ----
