@@ -261,7 +261,10 @@ KP_API int kp_model_describe(const kp_model *m, kp_model_info *info);
 /* Runs n_in arrays (one per input, in the model's order, equal first axis) through the model and
  * fills n_out arrays. Inputs are cast to the model's types. out[i].data NULL: allocated here,
  * release it with kp_tensor_release(); else it must have room for the result (size_bytes is
- * checked) and is written. Any number of rows: batches are formed inside. */
+ * checked) and is written. Any number of rows: batches are formed inside. Text: KP_STRING, UTF-8,
+ * each element string_bytes wide and padded with NUL bytes; results of text come in the width of
+ * their longest. KP_EINVAL also when a layer refuses what a row holds (a word without an index):
+ * then no row has a result. */
 KP_API int kp_model_predict(kp_model *m, const kp_tensor *in, size_t n_in, kp_tensor *out,
                             size_t n_out);
 KP_API void kp_model_close(kp_model **m);
@@ -429,7 +432,9 @@ KP_API int kp_pipeline_open(kp_pipeline **out, const char *model_path,
 KP_API int kp_pipeline_describe(const kp_pipeline *p, kp_pipeline_info *info);
 
 /* Gives an item to the pipeline. Any thread. Paths are copied; bytes and rows are borrowed until
- * the item's result has been taken with kp_pipeline_next (or given to on_result).
+ * the item's result has been taken with kp_pipeline_next (or given to on_result). Rows of text are
+ * KP_STRING arrays, as wide as options.row_example says. A layer that refuses what an item's rows
+ * hold (a word without an index) costs that item alone.
  * timeout_ms 0: KP_EAGAIN if full; < 0: waits until there is room. */
 KP_API int kp_pipeline_submit(kp_pipeline *p, const kp_item *item, int timeout_ms);
 /* No more items: what is in flight is finished, then kp_pipeline_next gives KP_EEND. */

@@ -73,6 +73,7 @@ static int open_model(void **state, const kp_wire_device_setup *setup, kp_wire_d
     info->n_params = m->n_params;
     info->max_batch = m->max_batch;
     info->grouped = kp_model_is_grouped(e->model);
+    info->refusing = kp_model_may_refuse(e->model);
     KP_TRY(copy_ports(&info->inputs, m->inputs, m->n_inputs, "inputs"));
     return copy_ports(&info->outputs, m->outputs, m->n_outputs, "outputs");
 }

@@ -232,6 +232,8 @@ typedef struct kp_kernel_def {
     int (*measure)(const void *params, const kp_tensor *in, int n_in, int64_t *size);
     int (*fix)(const void *params, int64_t size, kp_arena *mem, const void **out);
     bool whole_batch; /* a row's result depends on the other rows, too */
+    /* Whether run may fail over what a row holds; NULL: it never does. */
+    bool (*may_refuse)(const void *params);
 } kp_kernel_def;
 
 struct kp_value {

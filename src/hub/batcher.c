@@ -150,7 +150,6 @@ static void blame(kp_pipeline *p, uint32_t item, const char *text)
 {
     kp_tasks_free_slot(p, p->records[item].slot);
     kp_hub_finish_item(p, item, KP_ITEM_DEVICE, "%s", text);
-    p->blamed++;
 }
 
 /* The engine answered with an error but lives: alone, each item shows whether it is the cause. */
@@ -158,12 +157,14 @@ static void batch_failed(kp_pipeline *p, const kp_batch *b, int status, const ch
 {
     char text[KP_MESSAGE_BYTES];
     snprintf(text, sizeof text, "%.*s", KP_MESSAGE_BYTES - 1, message);
-    if (status == KP_EDEVICE || p->blamed >= KP_START_FAILURES) {
+    bool data = status == KP_EINVAL; /* what an item holds is at fault, not the device */
+    if (status == KP_EDEVICE || (!data && p->blamed >= KP_START_FAILURES)) {
         kp_hub_fail(p, KP_EDEVICE, "the device failed: %s", text);
         return;
     }
     if (b->n == 1) {
         blame(p, b->item[0], text);
+        p->blamed += !data;
         return;
     }
     p->group++;
@@ -247,10 +248,12 @@ void kp_batcher_device_died(kp_pipeline *p, bool soft, const char *text)
         const kp_record *r = &p->records[b->item[0]];
         if (p->n_batches > 1)
             give_back(p, p->batch[1]);
-        if (b->n == 1 && r->device_deaths >= 2)
+        if (b->n == 1 && r->device_deaths >= 2) {
             blame(p, b->item[0], text);
-        else
+            p->blamed++;
+        } else {
             give_back(p, b);
+        }
     }
     p->n_batches = 0;
 }

@@ -180,6 +180,7 @@ static int take_staged(kp_pipeline *p)
     p->geo.outputs = p->msg->body.ports;
     p->geo.max_batch = p->model.max_batch;
     p->geo.grouped = p->model.grouped != 0;
+    p->geo.refusing = p->model.refusing != 0;
     KP_TRY(kp_geometry_choose(&p->geo, p->n_workers, p->opt.kind == KP_PIPELINE_ROWS,
                               p->opt.memory_bytes));
     KP_TRY(kp_setup_tables(p));

@@ -99,7 +99,8 @@ static int choose_files(kp_geometry *g, size_t workers, size_t slots_max, size_t
 /* Rows: a slot belongs to a cell, so there are as many; the block shrinks to fit. */
 static int choose_rows(kp_geometry *g, size_t in, size_t out, size_t slots_max, size_t cells_max)
 {
-    g->rows_per_item = rows_of_a_block(in, out);
+    /* Where a row may be refused each is an item of its own: the others have their results. */
+    g->rows_per_item = g->refusing ? 1 : rows_of_a_block(in, out);
     /* An item's rows are batched from its first one on: whole batches, so that items do not show.
      */
     if (g->grouped)

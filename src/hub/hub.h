@@ -44,8 +44,8 @@ enum {
     X(KP_ITEM_QUEUED, "queued")                                                                    \
     X(KP_ITEM_TASKED, "tasked")                                                                    \
     X(KP_ITEM_READY, "ready")                                                                      \
-    X(KP_ITEM_BATCHED, "batched") X(KP_ITEM_DONE, "done") X(KP_ITEM_FAILED, "failed")              \
-        X(KP_ITEM_DELIVERED, "delivered")
+    X(KP_ITEM_BATCHED, "batched")                                                                  \
+    X(KP_ITEM_DONE, "done") X(KP_ITEM_FAILED, "failed") X(KP_ITEM_DELIVERED, "delivered")
 /* FREE -> OWNED (a worker writes) -> READY (nobody writes) -> INBATCH (the device reads) -> FREE;
  * OWNED -> FREE after a failure or the owner's confirmed death; INBATCH -> READY when the device
  * died. */
@@ -161,7 +161,8 @@ typedef struct kp_geometry {
     size_t slot_stride, cell_stride;
     uint32_t n_slots, n_cells;
     int64_t rows_per_item, max_batch;
-    bool grouped; /* rows depend on their batch */
+    bool grouped;  /* rows depend on their batch */
+    bool refusing; /* what a row holds may make its batch fail */
 } kp_geometry;
 
 typedef enum kp_phase {

@@ -175,8 +175,8 @@ typedef struct kp_wire_device_info {
     char name[KP_WIRE_NAME], class_name[64], keras_version[64], preprocess[64], backend[64];
     int32_t threads;
     uint32_t softmax_output;
-    uint32_t grouped; /* rows depend on their batch: an item's rows run max_batch by max_batch */
-    uint32_t reserved;
+    uint32_t grouped;  /* rows depend on their batch: an item's rows run max_batch by max_batch */
+    uint32_t refusing; /* what a row holds may make its batch fail */
     int64_t n_params, max_batch;
     kp_wire_ports inputs, outputs;
 } kp_wire_device_info;

@@ -24,8 +24,9 @@ static int do_auto_contrast(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return KP_ENOMEM;
     KP_TRY(kp_lw_rank(c, 4));
     KP_TRY(read_range(c->layer, &p->low, &p->high));
-    KP_TRY(kp_lw_float(w, c->in[0], &x));
-    return kp_lw_kernel(w, &kp_kernel_auto_contrast, p, &x, 1, out);
+    KP_TRY(kp_lw_cast(w, KP_FLOAT32, c->in[0], &x));
+    KP_TRY(kp_lw_kernel(w, &kp_kernel_auto_contrast, p, &x, 1, out));
+    return kp_lw_float(w, *out, out);
 }
 
 static int do_clahe(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -40,10 +41,11 @@ static int do_clahe(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_cfg_float(c->layer, "clip_limit", 4, &p->clip_limit));
     KP_TRY(kp_cfg_ints(c->layer, "tile_grid_size", 2, 8, p->grid));
     KP_TRY(kp_lw_channels_first(c->layer, &first));
-    KP_TRY(kp_lw_float(w, c->in[0], &x));
+    KP_TRY(kp_lw_cast(w, KP_FLOAT32, c->in[0], &x));
     if (first)
         KP_TRY(kp_lw_to_last(w, x, &x));
     KP_TRY(kp_lw_kernel(w, &kp_kernel_clahe, p, &x, 1, out));
+    KP_TRY(kp_lw_float(w, *out, out));
     return first ? kp_lw_to_first(w, *out, out) : 0;
 }
 

@@ -115,8 +115,7 @@ static int from_weight(kp_lw *w, const statistics *s, int index, const char *key
     *out = kp_arena_array(w->mem, (size_t)s->count, sizeof **out);
     if (!*out)
         return KP_ENOMEM;
-    memcpy(*out, v->data, (size_t)s->count * sizeof **out);
-    return 0;
+    return kp_convert(KP_FLOAT32, *out, v->dtype, v->data, (size_t)s->count);
 }
 
 static int read_statistics(kp_lw *w, const kp_lw_call *c, const statistics *s, float **mean,

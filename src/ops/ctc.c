@@ -112,4 +112,5 @@ static int run(const void *params, const kp_tensor *in, int n_in, kp_tensor *out
     return status;
 }
 
-const kp_kernel_def kp_kernel_ctc_loss = {"ctc_loss", infer, run};
+const kp_kernel_def kp_kernel_ctc_loss = {
+    .name = "ctc_loss", .infer = infer, .run = run, .may_refuse = kp_kernel_may_refuse};

@@ -1,5 +1,5 @@
 /* Indices as vectors, numbers as bins. */
-#include "ops/ops.h"
+#include "ops/kernel.h"
 
 static int infer_encode(const kp_node *n, kp_value *out, int64_t *next_symbol)
 {
@@ -62,7 +62,8 @@ static int run_encode(const void *params, const kp_tensor *in, int n_in, kp_tens
     return 0;
 }
 
-const kp_kernel_def kp_kernel_encode = {.name = "encode", .infer = infer_encode, .run = run_encode};
+const kp_kernel_def kp_kernel_encode = {
+    .name = "encode", .infer = infer_encode, .run = run_encode, .may_refuse = kp_kernel_may_refuse};
 
 /* ---- bins ---- */
 

@@ -202,4 +202,7 @@ static int run_homography(const void *params, const kp_tensor *in, int n_in, kp_
     return 0;
 }
 
-const kp_kernel_def kp_kernel_homography = {"homography", infer_homography, run_homography};
+const kp_kernel_def kp_kernel_homography = {.name = "homography",
+                                            .infer = infer_homography,
+                                            .run = run_homography,
+                                            .may_refuse = kp_kernel_may_refuse};

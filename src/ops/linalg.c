@@ -388,4 +388,5 @@ static int run(const void *params, const kp_tensor *in, int n_in, kp_tensor *out
     return status;
 }
 
-const kp_kernel_def kp_kernel_linalg = {"linalg", infer, run};
+const kp_kernel_def kp_kernel_linalg = {
+    .name = "linalg", .infer = infer, .run = run, .may_refuse = kp_kernel_may_refuse};

@@ -118,7 +118,13 @@ static int run(const void *params, const kp_tensor *in, int n_in, kp_tensor *out
     return 0;
 }
 
-const kp_kernel_def kp_kernel_lookup = {.name = "lookup", .infer = infer, .run = run};
+static bool may_refuse(const void *params)
+{
+    return ((const kp_vocabulary *)params)->n_oov == 0;
+}
+
+const kp_kernel_def kp_kernel_lookup = {
+    .name = "lookup", .infer = infer, .run = run, .may_refuse = may_refuse};
 
 static int infer_inside(const kp_node *n, kp_value *out, int64_t *next_symbol)
 {

@@ -253,4 +253,7 @@ static int run_bincount(const void *params, const kp_tensor *in, int n_in, kp_te
     return 0;
 }
 
-const kp_kernel_def kp_kernel_bincount = {"bincount", infer_bincount, run_bincount};
+const kp_kernel_def kp_kernel_bincount = {.name = "bincount",
+                                          .infer = infer_bincount,
+                                          .run = run_bincount,
+                                          .may_refuse = kp_kernel_may_refuse};

@@ -29,6 +29,16 @@ static bool is_open(const kp_node *n)
     return false;
 }
 
+static bool may_refuse(const kp_node *n)
+{
+    const kp_graph *body = kp_node_body(n);
+    for (int i = 0; body != NULL && i < body->n_nodes; i++)
+        if (may_refuse(body->nodes[i]))
+            return true;
+    return n->op == KP_OP_KERNEL && n->attr.kernel.def->may_refuse != NULL &&
+           n->attr.kernel.def->may_refuse(n->attr.kernel.params);
+}
+
 int kp_measure_init(kp_model *m)
 {
     const kp_graph *g = m->low.graph;
@@ -41,6 +51,7 @@ int kp_measure_init(kp_model *m)
         if (is_open(n))
             m->open[m->n_open++] = (kp_open_node){.node = n, .params = n->attr.kernel.params};
         m->grouped = m->grouped || (n->op == KP_OP_KERNEL && n->attr.kernel.def->whole_batch);
+        m->refusing = m->refusing || may_refuse(n);
     }
     if (m->n_open > 0 && m->low.rows > 0)
         return kp_fail(KP_EMODEL,
@@ -55,6 +66,11 @@ int kp_measure_init(kp_model *m)
 bool kp_model_is_grouped(const kp_model *m)
 {
     return m->grouped;
+}
+
+bool kp_model_may_refuse(const kp_model *m)
+{
+    return m->refusing;
 }
 
 /* Outputs that have a size of their own in each batch. */

@@ -49,6 +49,7 @@ struct kp_model {
     int64_t asked_batch; /* options.max_batch, 0: by rule */
     kp_scaling scaling;  /* of image inputs in kp_model_predict */
     bool grouped;        /* rows depend on their batch */
+    bool refusing;       /* what a row holds may make the whole call fail */
     kp_open_node *open;
     int n_open;
     kp_variant *probe;  /* n_open > 0: a graph of size 1, never compiled, that inputs are fed to */

@@ -13,6 +13,9 @@
 /* Whether rows depend on the batch that they are in: such a model runs info.max_batch rows at once,
  * counted from the first row of what the caller gives together, as Keras' predict does. */
 bool kp_model_is_grouped(const kp_model *m);
+/* Whether what a row holds may make the call fail (a token without an index): rows that shall not
+ * share that fate are run apart. */
+bool kp_model_may_refuse(const kp_model *m);
 
 /* How rows reach the model from memory that is not one array: kp-device's slots. For each input
  * the element type and the sizes of one row (without batch) of what the segments hold. */

@@ -35,7 +35,7 @@ def masking(rng):
     dtype = str(rng.choice(["float32", "float32", "int32", "int64"]))
     value = float(rng.choice([0.0, -1.0, 2.0, 0.1, -3.7]))
     x = keras.Input(shape, dtype=dtype)
-    y = L.Masking(value)(x)
+    y = L.Masking(value, dtype=str(rng.choice(["float32", "float64"])))(x)
     a = rng.normal(0, 2, (4,) + shape)
     a = np.where(rng.uniform(size=(4,) + shape[:-1] + (1,)) < 0.5, value, a)
     return keras.Model(x, y), [a.astype(dtype)]

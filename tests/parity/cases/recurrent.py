@@ -95,7 +95,7 @@ def common(rng):
     return dict(units=int(rng.choice([1, 3, 5, 7, 17])), use_bias=bool(rng.integers(4)),
                 activation=[None, "tanh", "tanh"][rng.integers(3)] if flag(rng)
                 else str(rng.choice(ACTIVATIONS)), dropout=float(rng.choice([0, 0, 0.3])),
-                recurrent_dropout=float(rng.choice([0, 0, 0.2])), **({} if rng.integers(6) else {"dtype": "float64"}))
+                recurrent_dropout=float(rng.choice([0, 0, 0.2])))
 
 
 def gated(rng):
@@ -111,6 +111,11 @@ def arguments(rng, kind):
     if kind == "GRU":
         return dict(gated(rng), reset_after=flag(rng))
     return dict(gated(rng), unit_forget_bias=flag(rng))
+
+
+def policy(rng):
+    """Of a layer whose cell is its own."""
+    return {} if rng.integers(5) else {"dtype": "float64"}
 
 
 def loop(rng):
@@ -182,7 +187,7 @@ def register(kind, n_states):
         x, array = sequence(rng)
         args = arguments(rng, kind)
         unroll = x.shape[1] is not None and rng.integers(4) == 0
-        layer = getattr(L, kind)(**args, **loop(rng), unroll=unroll)
+        layer = getattr(L, kind)(**args, **loop(rng), unroll=unroll, **policy(rng))
         return finish(rng, layer, x, array, [(args["units"],)] * n_states)
 
     @case(kind + "Cell")

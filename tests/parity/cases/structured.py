@@ -46,12 +46,13 @@ def normalization(rng):
     axis = axes[int(rng.integers(4))]
     invert = bool(rng.integers(2))
     kept = [] if axis is None else [shape[(a - 1) if a > 0 else n - 1] for a in np.atleast_1d(axis)]
+    dtype = pick(rng, "float32", "float32", "float64")
     if rng.integers(2):
         stats = pick(rng, (), tuple(kept))
-        layer = L.Normalization(axis=axis, invert=invert, mean=rng.normal(size=stats).tolist(),
+        layer = L.Normalization(axis=axis, invert=invert, dtype=dtype, mean=rng.normal(size=stats).tolist(),
                                 variance=rng.uniform(0, 3, stats).tolist())
     else:
-        layer = L.Normalization(axis=axis, invert=invert)
+        layer = L.Normalization(axis=axis, invert=invert, dtype=dtype)
         layer.adapt(rng.normal(1, 2, (20,) + shape).astype("float32"))
     x = keras.Input(shape, dtype=pick(rng, "float32", "float32", "int32"))
     return keras.Model(x, layer(x)), [floats(rng, (4,) + shape).astype(x.dtype)]
