@@ -144,10 +144,8 @@ static int one_hot(kp_lw *w, const kp_lw_call *c, kp_dtype dtype, kp_value **out
     KP_TRY(kp_cfg_int(l, "num_classes", 0, &p->n));
     KP_TRY(kp_cfg_int(l, "axis", -1, &axis));
     KP_TRY(kp_lw_axis(l, axis, c->in[0]->ndim + 1, &p->axis));
-    if (p->axis == 0)
-        return kp_fail(KP_EMODEL,
-                       "layer \"%s\" (%s): an axis in front of the batch is not supported", l->path,
-                       l->class_name);
+    if (p->axis == 0 && c->in[0]->ndim > 0 && c->in[0]->shape[0] == KP_DIM_BATCH)
+        return kp_lw_rows_refused(c, "puts an axis before the batch");
     return kp_lw_kernel(w, &kp_kernel_one_hot, p, c->in, 1, out);
 }
 

@@ -116,8 +116,8 @@ static int infer_one_hot(const kp_node *n, kp_value *out, int64_t *next_symbol)
     const kp_one_hot *p = n->attr.kernel.params;
     const kp_value *x;
     (void)next_symbol;
-    KP_TRY(kp_ops_input(n, 0, 1, &x));
-    if (p->n < 0 || p->n > INT32_MAX || p->axis < 1 || p->axis > x->ndim ||
+    KP_TRY(kp_ops_input(n, 0, 0, &x));
+    if (p->n < 0 || p->n > INT32_MAX || p->axis < 0 || p->axis > x->ndim ||
         x->ndim + 1 > KP_MAX_DIMS)
         return kp_node_fail(n, KP_EINVAL, "%lld classes along axis %d of an input of %d axes",
                             (long long)p->n, p->axis, x->ndim);

@@ -72,6 +72,8 @@ int kp_variant_get(kp_model *m, const int64_t *shapes, kp_variant **out);
 /* The same without an executable, for m->probe. */
 int kp_variant_probe(kp_model *m, const int64_t *shapes, kp_variant **out);
 void kp_variant_free(kp_model *m, kp_variant **v);
+/* KP_ESHAPE when rows of b's outputs do not go into the arrays of a's. */
+int kp_variant_joins(const kp_model *m, const kp_variant *a, const kp_variant *b);
 /* Buffers for max_batch rows; a second call does nothing. */
 int kp_variant_in_buffer(kp_variant *v, size_t input, void **out);
 int kp_variant_out_buffer(kp_variant *v, size_t output, void **out);

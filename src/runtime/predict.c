@@ -235,7 +235,10 @@ static int predict_rows(kp_model *m, const int64_t *shapes, kp_variant *v, const
                              : make_results(g, n_rows, out, results);
     for (int64_t first = 0; rc == 0 && first < n_rows; first += batch) {
         int64_t n = n_rows - first < batch ? n_rows - first : batch;
+        const kp_variant *before = v;
         rc = first == 0 ? 0 : variant_for(m, shapes, in, first, n, &v);
+        if (rc == 0 && m->low.rows > 0)
+            rc = kp_variant_joins(m, before, v);
         if (rc == 0)
             rc = run_batch(m, v, in, results, first, n);
     }

@@ -154,7 +154,9 @@ static int gather_inputs(kp_model *m, kp_variant **v, const kp_segment *segments
         KP_TRY(kp_measure_run(m, n_rows));
     if (m->low.rows > 0)
         m->rows_now = n_rows;
-    return m->n_open > 0 || m->low.rows > 0 ? kp_variant_get(m, m->staged->shapes, v) : 0;
+    if (m->n_open > 0 || m->low.rows > 0)
+        KP_TRY(kp_variant_get(m, m->staged->shapes, v));
+    return m->low.rows > 0 ? kp_variant_joins(m, m->staged, *v) : 0;
 }
 
 static void put_strings(const kp_model *m, const kp_variant *v, size_t o, int64_t n_rows, void *out)

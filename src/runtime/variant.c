@@ -133,16 +133,21 @@ static void open_sizes_again(kp_model *m)
         m->open[i].node->attr.kernel.params = m->open[i].params;
 }
 
-static bool same_outputs(const kp_lowered *a, const kp_lowered *b)
+int kp_variant_joins(const kp_model *m, const kp_variant *a, const kp_variant *b)
 {
-    bool same = a->n_outputs == b->n_outputs;
-    for (int i = 0; same && i < a->n_outputs; i++) {
-        const kp_port *p = &a->outputs[i], *q = &b->outputs[i];
-        same = p->dtype == q->dtype && p->ndim == q->ndim;
-        for (int d = 0; same && d < p->ndim; d++)
-            same = p->shape[d] == q->shape[d];
+    bool same = true;
+    for (int i = 0; i < a->graph->n_outputs; i++) {
+        const kp_value *x = a->graph->outputs[i], *y = b->graph->outputs[i];
+        same = same && x->dtype == y->dtype && x->ndim == y->ndim;
+        for (int d = 0; same && d < x->ndim; d++)
+            same = x->shape[d] == y->shape[d];
     }
-    return same;
+    return same ? 0
+                : kp_fail(KP_ESHAPE,
+                          "model \"%s\": its outputs have other shapes for a batch of %lld rows "
+                          "than for one of %lld: they make no array; give as many rows as whole "
+                          "batches have",
+                          m->info.name, (long long)b->rows, (long long)a->rows);
 }
 
 /* The lowered graph for the variant's rows. */
@@ -157,12 +162,7 @@ static int graph_of(kp_model *m, kp_variant *v, kp_graph **out)
     KP_TRY(kp_arena_new(&v->mem, 0));
     KP_TRY(kp_lower(m->keras, v->mem, &how, &v->low));
     *out = v->low.graph;
-    return same_outputs(&m->low, &v->low)
-               ? 0
-               : kp_fail(KP_EMODEL,
-                         "model \"%s\": its outputs have other shapes for a batch of %lld rows "
-                         "than for %lld; give a number of rows that whole batches make",
-                         m->info.name, (long long)v->rows, (long long)m->low.rows);
+    return 0;
 }
 
 static int variant_build(kp_model *m, const int64_t *shapes, kp_variant *v, bool probe)

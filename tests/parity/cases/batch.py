@@ -611,3 +611,31 @@ def ctc_decode(rng):
     n = rng.integers(0, steps + 1, a.shape[0]).astype("int32")
     options = {"merge_repeated": flag(rng), "mask_index": pick(rng, 0, classes - 1, -1)}
     return whole(lambda x, i: [(lambda y: y[0][0])(ops.ctc_decode(x, i, **options)), ops.ctc_decode(x, i, **options)[1]], a, n)
+
+
+@over("FixedBatch")
+def fixed_batch(rng):
+    """The InputLayer says how many rows a batch has: reshapes may divide them."""
+    n = pick(rng, 4, 6)
+    a = array(rng, least=1, most=2, rows=n * int(rng.integers(1, 4)))
+    x = keras.Input(batch_shape=(n,) + a.shape[1:])
+    y = ops.mean(ops.reshape(x, (2, n // 2) + a.shape[1:]), axis=pick(rng, 0, 1))
+    y = ops.reshape(ops.concatenate([y] * (n // y.shape[0]), axis=0), (n,) + a.shape[1:])
+    model = keras.Model(x, x - 0.5 * y)
+    want = [np.concatenate([reference(model, [a[i:i + n]])[0] for i in range(0, len(a), n)])]
+    return model, [a], Expect(outputs=want)
+
+
+@over("Pairs")
+def pairs(rng):
+    """Every row with every other: as many columns as rows."""
+    a = array(rng, least=1, most=2, rows=pick(rng, 3, 5, 31, 32, 64))
+    form = int(rng.integers(3))
+    return whole(lambda x: ops.matmul(x, ops.transpose(x)) if form == 0 else ops.softmax(ops.inner(x, x), axis=0)
+                 if form == 1 else ops.corrcoef(x + np.arange(a.shape[1], dtype="float32") ** 2), a, see=lambda x, y: y)
+
+
+@over("OneHot")
+def one_hot(rng):
+    a = rng.integers(0, 4, (rows_of(rng),) + shape_of(rng, 0, 2)).astype("int32")
+    return whole(lambda x: ops.one_hot(x, 4, axis=0), a)
