@@ -132,34 +132,54 @@ static int do_ctc_loss(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_kernel(w, &kp_kernel_ctc_loss, p, in, 4, out);
 }
 
-static int ctc_greedy(kp_lw *w, const kp_ctc_greedy *like, bool scores, kp_value *const *in,
-                      kp_value **out)
+/* ---- decoding ---- */
+
+static int ctc_greedy(kp_lw *w, const kp_lw_call *c, int64_t blank, kp_value **in, kp_value **out)
 {
-    kp_ctc_greedy *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_ctc_greedy *p = kp_arena_array(w->mem, 2, sizeof *p);
+    bool merge;
     if (!p)
         return KP_ENOMEM;
-    *p = *like;
-    p->scores = scores;
-    return kp_lw_kernel(w, &kp_kernel_ctc_greedy, p, in, 2, out);
+    KP_TRY(kp_cfg_bool(c->layer, "merge_repeated", true, &merge));
+    p[0] = p[1] = (kp_ctc_greedy){.blank = blank, .keep_repeated = !merge};
+    p[1].scores = true;
+    KP_TRY(kp_lw_kernel(w, &kp_kernel_ctc_greedy, &p[0], in, 2, &out[0]));
+    KP_TRY(kp_lw_add_axis(w, 0, out[0], &out[0]));
+    return kp_lw_kernel(w, &kp_kernel_ctc_greedy, &p[1], in, 2, &out[1]);
 }
 
-/* The paths, of which there is one in front of the batch, and their scores. */
+static int ctc_beam(kp_lw *w, const kp_lw_call *c, int64_t blank, kp_value **in, kp_value **out)
+{
+    enum { MOST = 1 << 16 };
+    kp_ctc_beam *p = kp_arena_array(w->mem, 2, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    p[0].blank = blank;
+    if (json_integer_value(json_object_get(c->layer->config, "mask_index")) == -1)
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\" (CTCDecode): of mask_index=-1 Keras makes a search with every "
+                       "class twice, which has no result of its own; give the class's number",
+                       c->layer->path);
+    KP_TRY(kp_cfg_int(c->layer, "beam_width", 100, &p->width));
+    KP_TRY(kp_cfg_int(c->layer, "top_paths", 1, &p->paths));
+    if (p->width < 1 || p->width > MOST || p->paths < 1 || p->paths > p->width)
+        return kp_fail(KP_EMODEL, "layer \"%s\" (CTCDecode): %lld paths of %lld", c->layer->path,
+                       (long long)p->paths, (long long)p->width);
+    p[1] = p[0];
+    p[1].scores = true;
+    KP_TRY(kp_lw_kernel(w, &kp_kernel_ctc_beam, &p[0], in, 2, &out[0]));
+    return kp_lw_kernel(w, &kp_kernel_ctc_beam, &p[1], in, 2, &out[1]);
+}
+
+/* The paths, in front of the batch, and their scores. */
 static int do_ctc_decode(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *strategy;
-    kp_ctc_greedy p = {0};
     kp_value *in[2], **values;
-    bool merge;
+    int64_t classes, blank;
     (void)out;
     KP_TRY(kp_cfg_str(c->layer, "strategy", "greedy", &strategy));
-    KP_TRY(kp_cfg_bool(c->layer, "merge_repeated", true, &merge));
-    KP_TRY(kp_cfg_int(c->layer, "mask_index", 0, &p.blank));
-    p.keep_repeated = !merge;
-    if (strcmp(strategy, "greedy") != 0)
-        return kp_fail(KP_EMODEL,
-                       "layer \"%s\" (CTCDecode): only the strategy \"greedy\" is supported; end "
-                       "the model at its input and decode the result",
-                       c->layer->path);
+    bool beam = strcmp(strategy, "beam_search") == 0;
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "inputs"), &in[0]));
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "sequence_lengths"), &in[1]));
     if (in[0]->ndim > 0 && in[0]->shape[0] == KP_DIM_BATCH)
@@ -167,10 +187,18 @@ static int do_ctc_decode(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (!kp_dtype_is_float(in[0]->dtype))
         KP_TRY(kp_lw_float(w, in[0], &in[0]));
     KP_TRY(kp_lw_cast(w, KP_INT32, in[1], &in[1]));
+    KP_TRY(kp_lw_rank(c, 3));
+    KP_TRY(kp_lw_known(in[0], 2, &classes));
+    if (kp_lw_is_null(c->layer, "mask_index") && json_object_get(c->layer->config, "mask_index"))
+        blank = -1;
+    else
+        KP_TRY(kp_cfg_int(c->layer, "mask_index", 0, &blank));
+    blank = blank < 0 ? blank + classes : blank;
+    if (blank < 0 || blank >= classes || (!beam && strcmp(strategy, "greedy") != 0))
+        return kp_fail(KP_EMODEL, "layer \"%s\" (CTCDecode): blank %lld of %lld classes, \"%s\"",
+                       c->layer->path, (long long)blank, (long long)classes, strategy);
     KP_TRY(kp_lw_outputs(w, c, 2, &values));
-    KP_TRY(ctc_greedy(w, &p, false, in, &values[0]));
-    KP_TRY(kp_lw_add_axis(w, 0, values[0], &values[0]));
-    return ctc_greedy(w, &p, true, in, &values[1]);
+    return (beam ? ctc_beam : ctc_greedy)(w, c, blank, in, values);
 }
 
 const kp_lw_entry kp_lw_nn_loss_operations[] = {

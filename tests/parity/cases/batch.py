@@ -298,7 +298,7 @@ def kron(rng):
 def get_item(rng):
     a = array(rng, ["float32", "int32"], least=1)
     k = int(rng.integers(2))
-    key = pick(rng, k, -1 - k, slice(k, k + 1), (Ellipsis, 0), (k, slice(None), 0) if a.ndim > 2 else (k, 0), (None, k))
+    key = pick(rng, k, -1 - k, (Ellipsis, 0), (k, slice(None), 0) if a.ndim > 2 else (k, 0), (None, k))
     return whole(lambda x: x[key], a)
 
 
@@ -610,7 +610,18 @@ def ctc_decode(rng):
     a = values(rng, (rows_of(rng), steps, classes), "float32")
     n = rng.integers(0, steps + 1, a.shape[0]).astype("int32")
     options = {"merge_repeated": flag(rng), "mask_index": pick(rng, 0, classes - 1, -1)}
-    return whole(lambda x, i: [(lambda y: y[0][0])(ops.ctc_decode(x, i, **options)), ops.ctc_decode(x, i, **options)[1]], a, n)
+    paths = 1
+    if flag(rng):
+        paths = int(rng.integers(1, min(3, 1 + (classes > 2)) + 1))
+        n = np.maximum(n, 2)
+        a = a + rng.normal(0, 0.5, a.shape).astype("float32")  # no two paths alike
+        options |= {"strategy": "beam_search", "beam_width": int(pick(rng, 3, 5, 20, 100)), "top_paths": paths}
+        options["mask_index"] = pick(rng, 0, 1, classes - 1, None)
+
+    def fn(x, i):
+        found, scores = ops.ctc_decode(x, i, **options)
+        return [found[k] for k in range(paths)] + [scores]
+    return whole(fn, a, n)
 
 
 @over("FixedBatch")
