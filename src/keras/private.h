@@ -152,6 +152,13 @@ int kp_refuse_folder(const char *path);
 /* tree.c: the object of a layer or model to a kp_layer. name: the graph's name for it or NULL. */
 int kp_tree_layer(kp_keras *k, json_t *object, kp_layer *parent, const char *name, int depth,
                   kp_layer **out);
+/* The shape of the input that a model needs whose first layer is object, without a batch size:
+ * null; a new reference, or NULL if none is known. And its type. */
+json_t *kp_tree_input_shape(const json_t *object);
+const char *kp_tree_input_dtype(const json_t *first);
+/* old_branches.c: a Sequential that begins with a Merge of models becomes a Functional, in place.
+ */
+int kp_old_branches(kp_keras *k, json_t *object);
 /* old.c: an object of Keras 1 in the words of later versions, in place. */
 int kp_old_modernise(kp_keras *k, json_t *object);
 /* The first dim_ordering within, NULL if there is none. */

@@ -129,7 +129,10 @@ static int functional(kp_keras *k, kp_layer *l, json_t *config, int depth);
 int kp_tree_layer(kp_keras *k, json_t *object, kp_layer *parent, const char *name, int depth,
                   kp_layer **out)
 {
-    if (k->major == 1)
+    if (k->major < 3)
+        KP_TRY(kp_old_branches(k, object));
+    if (k->major == 1 ||
+        (k->major == 2 && strcmp(kp_json_str(object, "class_name", ""), "Merge") == 0))
         KP_TRY(kp_old_modernise(k, object));
     const char *class_name = kp_json_str(object, "class_name", NULL);
     if (class_name == NULL || *class_name == '\0')
@@ -272,6 +275,11 @@ static json_t *shape_within(const json_t *object, int depth)
     return NULL;
 }
 
+json_t *kp_tree_input_shape(const json_t *object)
+{
+    return shape_within(object, 0);
+}
+
 static json_t *sequential_shape(const json_t *object, json_t *config, json_t *first)
 {
     json_t *shape = json_object_get(config, "build_input_shape");
@@ -284,7 +292,7 @@ static json_t *sequential_shape(const json_t *object, json_t *config, json_t *fi
 }
 
 /* The type of a synthesised input: what the first layer says, else its policy's. */
-static const char *input_dtype(const json_t *first)
+const char *kp_tree_input_dtype(const json_t *first)
 {
     const json_t *config = json_object_get(first, "config");
     const char *dtype = kp_json_str(config, "input_dtype", NULL);
@@ -311,7 +319,7 @@ static int make_input(kp_keras *k, kp_layer *l, json_t *object, json_t *config, 
         return KP_ENOMEM;
     }
     json_t *made = json_pack("{ss, s{ss, ss}}", "class_name", "InputLayer", "config", "name", name,
-                             "dtype", input_dtype(first));
+                             "dtype", kp_tree_input_dtype(first));
     if (shape != NULL &&
         json_object_set_new(json_object_get(made, "config"), "batch_shape", shape) != 0) {
         json_decref(made);

@@ -233,9 +233,11 @@ static int do_softmax(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *x, *mask = c->n_in > 1 ? c->in[1] : c->in_mask[0];
     KP_TRY(kp_lw_axes(c->layer, "axis", c->in[0]->ndim, -1, &axes));
     KP_TRY(kp_lw_float(w, c->in[0], &x));
+    if (c->n_in < 2 && kp_lw_older(w, 2, 5)) /* it looked at no mask of a tensor */
+        mask = NULL;
     if (mask)
         KP_TRY(kp_lw_more_than_half(w, mask, &mask));
-    return kp_lw_masked_softmax(w, &axes, mask, w->major >= 3, x, out);
+    return kp_lw_masked_softmax(w, &axes, mask, !kp_lw_older(w, 3, 10), x, out);
 }
 
 /* Keras 2: x above theta, else 0. */

@@ -74,7 +74,7 @@ static int read_axes(const kp_lw_call *c, attention *a)
                    a->axes.n);
 }
 
-/* MultiHeadAttention takes the query's mask from the tensor only. */
+/* Since 3.8 MultiHeadAttention takes the query's mask from the tensor only. */
 static int read_tensors(kp_lw *w, const kp_lw_call *c, attention *a)
 {
     kp_value *given;
@@ -88,12 +88,14 @@ static int read_tensors(kp_lw *w, const kp_lw_call *c, attention *a)
         a->key = a->value;
     a->own_mask = a->query_mask;
     KP_TRY(kp_lw_arg_tensor(w, c, 3, "query_mask", &given, NULL));
-    if (given && a->grouped)
+    if (given && (a->grouped || kp_lw_older(w, 3, 8)))
         a->query_mask = given;
     KP_TRY(kp_lw_arg_tensor(w, c, 4, "value_mask", &given, NULL));
     a->value_mask = given ? given : a->value_mask;
     KP_TRY(kp_lw_arg_tensor(w, c, 5, "key_mask", &given, NULL));
     a->key_mask = given ? given : a->key_mask;
+    if (kp_lw_older(w, 2, 10)) /* it looked at no mask of a tensor, and passed none on */
+        a->own_mask = a->query_mask = a->value_mask = a->key_mask = NULL;
     return kp_lw_arg_tensor(w, c, 6, "attention_mask", &a->given_mask, NULL);
 }
 
@@ -272,7 +274,7 @@ static int weigh(kp_lw *w, const attention *a, kp_value *scores, kp_value **out)
     KP_TRY(unfold(w, a, scores, &scores));
     for (int i = 0; i < axes.n; i++)
         axes.axis[i] = scores->ndim - axes.n + i;
-    bool zeros = !a->fused && w->major >= 3;
+    bool zeros = !a->fused && !kp_lw_older(w, 3, 10);
     return kp_lw_masked_softmax(w, &axes, mask, zeros, scores, out);
 }
 
@@ -326,7 +328,8 @@ static int attend(kp_lw *w, const attention *a, kp_value *q, kp_value *k, kp_val
 
 /* ---- the layers ---- */
 
-/* MultiHeadAttention takes the masks off its tensors: layers called later do not see them. */
+/* Since 3.8 MultiHeadAttention takes the masks off its tensors: layers called later do not see
+ * them. */
 static void forget_masks(const kp_lw_call *c)
 {
     static const char *const names[] = {"query", "value", "key"};
@@ -376,7 +379,7 @@ static int do_attention(kp_lw *w, const kp_lw_call *c, kp_value **out)
             keras_scores(&a, scores);
     }
     c->res->masks[0] = a.own_mask;
-    if (!a.grouped)
+    if (!a.grouped && !kp_lw_older(w, 3, 8))
         forget_masks(c);
     return 0;
 }

@@ -48,6 +48,11 @@ int kp_lw_cast(kp_lw *w, kp_dtype dtype, kp_value *x, kp_value **out)
     return kp_lw_add(w, &n, &x, 1, out);
 }
 
+bool kp_lw_older(const kp_lw *w, int major, int minor)
+{
+    return w->major < major || (w->major == major && w->minor < minor);
+}
+
 double kp_lw_round(const kp_lw *w, double v)
 {
     return w->real == KP_FLOAT64 ? v : (double)(float)v;

@@ -50,8 +50,8 @@ typedef struct kp_lw {
     kp_graph *g;           /* that gets the nodes: the model's, or a loop's body within */
     const kp_graph *whole; /* the model's */
     kp_arena *mem;
-    int major;     /* of the Keras that wrote the file */
-    bool training; /* inside a model that is called with training=True */
+    int major, minor; /* of the Keras that wrote the file; minor INT_MAX where none is told */
+    bool training;    /* inside a model that is called with training=True */
     kp_lower_options opt;
     kp_lowered *out;
     bool silent;         /* nothing is recorded: the layers' shapes are not Keras' own */
@@ -281,6 +281,8 @@ int kp_lw_like(kp_lw *w, const kp_value *x, kp_value **out);
 /* To w->real. */
 int kp_lw_float(kp_lw *w, kp_value *x, kp_value **out);
 /* A parameter as w->real holds it. */
+/* Whether the file was written by a Keras before major.minor. */
+bool kp_lw_older(const kp_lw *w, int major, int minor);
 double kp_lw_round(const kp_lw *w, double v);
 int kp_lw_transpose(kp_lw *w, const int *perm, kp_value *x, kp_value **out);
 /* n dims after `keep` leading axes. */

@@ -1,5 +1,6 @@
 /* The way in: the model's inputs, its layers, its outputs, and what callers are told about it. */
 #include "lower/user.h"
+#include <limits.h>
 
 static size_t count_layers(const kp_layer *l)
 {
@@ -235,8 +236,10 @@ static int lower_for(kp_keras *k, kp_arena *mem, const kp_lower_options *opt, kp
                .mem = mem,
                .real = KP_FLOAT32,
                .major = kp_keras_major(k),
+               .minor = INT_MAX,
                .opt = *opt,
                .out = out};
+    sscanf(kp_keras_version(k), "%*d.%d", &w.minor);
     *out = (kp_lowered){.rows = opt->rows};
     const kp_layer *root = kp_keras_root(k);
     if (!root || !root->model)

@@ -219,11 +219,9 @@ static int do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
  * target's aspect ratio was resized to it. */
 static int do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
-    int major = 0, minor = 0;
     kp_node n = {.op = KP_OP_RESIZE,
                  .attr.resize = {.kind = KP_RESIZE_BILINEAR, .crop_to_aspect_ratio = true}};
-    sscanf(kp_keras_version(w->k), "%d.%d", &major, &minor);
-    if (major > 3 || (major == 3 && minor >= 6))
+    if (!kp_lw_older(w, 3, 6))
         return kp_lw_float(w, c->in[0], out);
     KP_TRY(read_target(c->layer, &n.attr.resize.height, &n.attr.resize.width));
     return resize(w, c, &n, out);

@@ -192,6 +192,19 @@ class Cases(object):
         y = L.Attention(use_scale=True)([y, b])
         return self.fill(self.model([a, b], y)), [self.data(2, 5, 6), self.data(2, 4, 6)]
 
+    def hidden(self):
+        """Masks that some versions look at and others do not."""
+        L = self.L
+        a = self.input((5,), "a", "int32")
+        x = L.Embedding(11, 4, mask_zero=True)(a)
+        if not hasattr(L, "MultiHeadAttention"):
+            return (self.fill(self.model(a, [L.Softmax(axis=1)(x), L.LSTM(3)(x)])),
+                    [np.array([[3, 1, 0, 4, 5], [0, 2, 7, 0, 0]], "int32")])
+        y = L.MultiHeadAttention(2, 3, dropout=0.1)(x, x)
+        outputs = [L.GlobalMaxPooling1D()(y), L.LSTM(3)(y), L.GlobalAveragePooling1D()(x)]
+        return (self.fill(self.model(a, outputs)),
+                [np.array([[3, 1, 0, 4, 5], [0, 0, 0, 9, 0], [0, 2, 7, 0, 0]], "int32")])
+
     def dicts(self):
         """Inputs and outputs by name, not in sorted order."""
         L = self.L

@@ -79,6 +79,30 @@ def branches():
     return fill(model), [data(3, 3), data(3, 5)]
 
 
+def forest():
+    """Branches inside branches, a layer that two of them share, a branch that is a graph."""
+    shared = L.Dense(4, activation="tanh", name="shared")
+    one, two, deep, deeper = Sequential(), Sequential(), Sequential(), Sequential()
+    one.add(L.Dense(5, input_dim=5))
+    one.add(shared)
+    two.add(L.Embedding(9, 2, input_length=6))
+    two.add(L.LSTM(5))
+    two.add(shared)
+    i = Input((3,))
+    graph = Model(i, merge([L.Dense(4)(i), L.Dense(4, activation="relu")(i)], mode="mul"))
+    deeper.add(L.Merge([two, graph], mode="sum"))
+    deeper.add(L.Dense(4, activation="sigmoid"))
+    deep.add(L.Merge([one, deeper], mode="max"))
+    model = Sequential()
+    plain = Sequential()
+    plain.add(L.Dense(4, input_dim=2))
+    model.add(L.Merge([deep, plain], mode="concat"))
+    model.add(L.BatchNormalization())
+    model.add(L.Dense(3))
+    return fill(model), [data(2, 5), rng.randint(0, 9, (2, 6)).astype("int32"), data(2, 3),
+                         data(2, 2)]
+
+
 def recurrent():
     a = Input((6, 4))
     x = L.Bidirectional(L.LSTM(3, return_sequences=True))(a)
@@ -111,7 +135,7 @@ def nested():
 
 def main(folder, names):
     short = "th" if keras.backend.backend() == "theano" else "tf"
-    for name in names or ["convolutions", "merges", "branches", "recurrent", "text", "nested"]:
+    for name in names or ["convolutions", "merges", "branches", "forest", "recurrent", "text", "nested"]:
         keras.backend.clear_session() if short == "tf" else None
         model, inputs = globals()[name]()
         prefix = os.path.join(folder, "k%s%s-%s_%s" % (keras.__version__, short, ORDER, name))

@@ -16,7 +16,7 @@ from keras.src.saving import saving_lib
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
-         "structures", "constants", "normalised", "operators", "mixed"]
+         "structures", "constants", "normalised", "operators", "mixed", "hidden"]
 
 
 class Cases3(Cases):

@@ -20,7 +20,7 @@ except ImportError:
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
-         "structures", "constants", "normalised", "operators"]
+         "structures", "constants", "normalised", "operators", "hidden"]
 
 
 class CasesTF(Cases):
