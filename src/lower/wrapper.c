@@ -32,11 +32,11 @@ static int call_inner(kp_lw *w, const kp_lw_call *c, kp_layer *inner, kp_value *
     return 0;
 }
 
-/* The wrapper's own variables serve training only; the vector counts. Keras 3 writes the kernel
+/* The wrapper's own variables serve training only; the vector counts. A .keras has the kernel
  * once more in front of it, as the wrapper's. */
 static int skip_vector(kp_lw *w, const kp_layer *l)
 {
-    bool twice = kp_keras_format_of(w->k) == KP_FORMAT_KERAS_V3;
+    bool twice = kp_keras_format_of(w->k) != KP_FORMAT_LEGACY_H5;
     kp_weight kernel;
     kp_value *unused;
     if (twice)
