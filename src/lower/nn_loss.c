@@ -150,7 +150,7 @@ static int ctc_greedy(kp_lw *w, const kp_lw_call *c, int64_t blank, kp_value **i
 
 static int ctc_beam(kp_lw *w, const kp_lw_call *c, int64_t blank, kp_value **in, kp_value **out)
 {
-    enum { MOST = 1 << 16 };
+    enum { MOST = 1024 };
     kp_ctc_beam *p = kp_arena_array(w->mem, 2, sizeof *p);
     if (!p)
         return KP_ENOMEM;
