@@ -650,3 +650,38 @@ def pairs(rng):
 def one_hot(rng):
     a = rng.integers(0, 4, (rows_of(rng),) + shape_of(rng, 0, 2)).astype("int32")
     return whole(lambda x: ops.one_hot(x, 4, axis=0), a)
+
+
+def chain_step(rng, x):
+    """x (batch, d) through one step, row by row or over the batch, again (batch, some size)."""
+    d = x.shape[1]
+    t = ops.transpose
+    steps = [
+        lambda: L.Dense(pick(rng, 3, 5, 32))(x), lambda: L.Dense(d, activation="relu")(x) + x,
+        lambda: x - ops.mean(x, axis=0), lambda: ops.sort(x, axis=0), lambda: ops.roll(x, 1, axis=pick(rng, 0, None)),
+        lambda: ops.softmax(x, axis=0), lambda: ops.flip(x, axis=0), lambda: ops.tanh(ops.cumsum(x, axis=0)),
+        lambda: ops.matmul(ops.softmax(ops.matmul(x, t(x)) / 9), x), lambda: ops.matmul(x, ops.tanh(ops.matmul(t(x), x) / 40)),
+        lambda: ops.concatenate([x, x * ops.max(x, axis=0)], axis=1)[:, d // 2:d // 2 + 5],
+        lambda: L.LayerNormalization()(x), lambda: L.BatchNormalization()(x),
+        lambda: L.LSTM(4)(ops.expand_dims(x, 1)), lambda: L.Flatten()(L.Conv1D(2, 2, padding="same")(ops.expand_dims(x, -1)))[:, :d],
+        lambda: ops.take_along_axis(x, ops.argsort(x, axis=0), axis=0), lambda: ops.take(x, ops.argsort(x[:, 0]), axis=0),
+        lambda: t(L.Activation("tanh")(t(x))), lambda: ops.where(x > ops.median(x), x, ops.min(x, axis=0, keepdims=True)),
+        lambda: x + ops.quantile(x, 0.3, axis=0), lambda: ops.reshape(ops.reshape(x, (-1,)) * 0.5, (-1, d)),
+        lambda: L.TimeDistributed(L.Dense(3))(ops.stack([x, ops.flip(x, axis=0)], axis=1))[:, 1],
+        lambda: L.MultiHeadAttention(2, 3)(ops.expand_dims(x, 0), ops.expand_dims(x, 0))[0],
+        lambda: ops.einsum("bi,cj->bj", x, ops.tanh(x)) * 0.05, lambda: ops.sum(ops.expand_dims(x, 1) - ops.expand_dims(x, 0), axis=1) * 0.05,
+    ]
+    return steps[int(rng.integers(len(steps)))]()
+
+
+@over("Chain")
+def chain(rng):
+    a = rng.normal(0, 1, (int(pick(rng, 2, 3, 5, 32, 37)), int(pick(rng, 2, 3, 4, 5, 32)))).astype("float32")
+    a = a + np.arange(len(a), dtype="float32")[:, None] * 1e-3
+
+    def fn(x):
+        y = x
+        for _ in range(int(rng.integers(2, 6))):
+            y = chain_step(rng, y)
+        return y
+    return whole(fn, a, rtol=5e-4, atol=1e-4)
