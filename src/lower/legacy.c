@@ -38,39 +38,82 @@ static int add_local_bias(kp_lw *w, const kp_lw_call *c, const kp_local *p, kp_v
     return kp_lw_binary(w, KP_BIN_ADD, y, bias, out);
 }
 
-static int check_local(const kp_lw_call *c)
+/* Implementations 2 and 3 store the whole matrix, or what of it is not zero. */
+static int flat_params(const kp_lw_call *c, int implementation, kp_local_flat *p)
 {
+    const kp_value *x = c->in[0];
     const char *padding;
-    int64_t implementation;
+    p->n_spatial = c->variant;
+    p->listed = implementation == 3;
+    KP_TRY(kp_lw_channels_first(c->layer, &p->channels_first));
     KP_TRY(kp_cfg_str(c->layer, "padding", "valid", &padding));
-    KP_TRY(kp_cfg_int(c->layer, "implementation", 1, &implementation));
-    if (strcmp(padding, "valid") == 0 && implementation == 1)
-        return 0;
-    return kp_fail(KP_EMODEL,
-                   "layer \"%s\" (%s): padding \"%s\" with implementation %lld is not supported; "
-                   "only \"valid\" with implementation 1 is",
-                   c->layer->path, c->layer->class_name, padding, (long long)implementation);
+    KP_TRY(kp_cfg_ints(c->layer, "kernel_size", p->n_spatial, 1, p->size));
+    KP_TRY(kp_cfg_ints(c->layer, "strides", p->n_spatial, 1, p->stride));
+    KP_TRY(kp_cfg_int(c->layer, "filters", -1, &p->filters));
+    p->same = strcmp(padding, "same") == 0;
+    for (int i = 0; i < p->n_spatial; i++)
+        p->in[i] = x->shape[i + (p->channels_first ? 2 : 1)];
+    p->channels = x->shape[p->channels_first ? 1 : x->ndim - 1];
+    return kp_local_flat_size(p)
+               ? 0
+               : kp_fail(KP_EMODEL, "layer \"%s\" (%s): the window does not fit its input",
+                         c->layer->path, c->layer->class_name);
+}
+
+static int flat_local(kp_lw *w, const kp_lw_call *c, int implementation, kp_value **out)
+{
+    kp_local_flat *p = kp_arena_alloc(w->mem, sizeof *p);
+    kp_value *in[2] = {c->in[0]};
+    int64_t stored[6] = {0};
+    int n = c->variant, first = 0;
+    if (!p)
+        return KP_ENOMEM;
+    KP_TRY(flat_params(c, implementation, p));
+    first = p->channels_first ? 1 : 0;
+    for (int i = 0; i < n; i++) {
+        stored[first + i] = p->in[i];
+        stored[n + 1 + first + i] = p->out[i];
+    }
+    stored[first ? 0 : n] = p->channels;
+    stored[n + 1 + (first ? 0 : n)] = p->filters;
+    if (p->listed)
+        stored[0] = p->count;
+    KP_TRY(kp_lw_weight_get(w, "", 0, "kernel", p->listed ? 1 : 2 * n + 2, stored, 1, &p->count,
+                            true, &in[1]));
+    return kp_lw_kernel(w, &kp_kernel_local_flat, p, in, 2, out);
+}
+
+static int window_local(kp_lw *w, const kp_lw_call *c, kp_local *p, kp_value **out)
+{
+    kp_value *x = c->in[0], *in[2];
+    KP_TRY(kp_cfg_ints(c->layer, "kernel_size", p->n_spatial, 1, p->size));
+    KP_TRY(kp_cfg_ints(c->layer, "strides", p->n_spatial, 1, p->stride));
+    if (p->channels_first)
+        KP_TRY(kp_lw_to_last(w, x, &x));
+    in[0] = x;
+    KP_TRY(local_kernel(w, c, x, p, &in[1]));
+    KP_TRY(kp_lw_kernel(w, &kp_kernel_local, p, in, 2, out));
+    return p->channels_first ? kp_lw_to_first(w, *out, out) : 0;
 }
 
 static int do_local(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_local *p = kp_arena_alloc(w->mem, sizeof *p);
-    kp_value *x = c->in[0], *in[2];
+    kp_value *x;
+    int64_t implementation;
     if (!p)
         return KP_ENOMEM;
     p->n_spatial = c->variant;
     KP_TRY(kp_lw_rank(c, p->n_spatial + 2));
-    KP_TRY(check_local(c));
-    KP_TRY(kp_cfg_ints(c->layer, "kernel_size", p->n_spatial, 1, p->size));
-    KP_TRY(kp_cfg_ints(c->layer, "strides", p->n_spatial, 1, p->stride));
     KP_TRY(kp_lw_channels_first(c->layer, &p->channels_first));
-    if (p->channels_first)
-        KP_TRY(kp_lw_to_last(w, x, &x));
-    in[0] = x;
-    KP_TRY(local_kernel(w, c, x, p, &in[1]));
-    KP_TRY(kp_lw_kernel(w, &kp_kernel_local, p, in, 2, &x));
-    if (p->channels_first)
-        KP_TRY(kp_lw_to_first(w, x, &x));
+    KP_TRY(kp_cfg_int(c->layer, "implementation", 1, &implementation));
+    if (implementation == 1)
+        KP_TRY(window_local(w, c, p, &x));
+    else if (implementation == 2 || implementation == 3)
+        KP_TRY(flat_local(w, c, (int)implementation, &x));
+    else
+        return kp_fail(KP_EMODEL, "layer \"%s\" (%s): implementation %lld is none that Keras has",
+                       c->layer->path, c->layer->class_name, (long long)implementation);
     KP_TRY(add_local_bias(w, c, p, x, &x));
     return kp_lw_activation(w, c->layer, "activation", x, out);
 }

@@ -20,7 +20,7 @@ except ImportError:
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
-         "structures", "constants", "normalised", "operators", "hidden"]
+         "structures", "constants", "normalised", "operators", "hidden", "local"]
 
 
 class CasesTF(Cases):
@@ -29,6 +29,22 @@ class CasesTF(Cases):
 
     def times_constant(self, value, x):
         return self.L.Multiply()([tf.constant(value), x])
+
+    def local(self):
+        """What Keras 3 has no more: kernels that differ from place to place, stored in three ways."""
+        L, first = self.L, "channels_first"
+        a, b, c = self.input((7, 3), "a"), self.input((6, 5, 2), "b"), self.input((2, 6, 5), "c")
+        x = [L.LocallyConnected1D(4, 3, strides=2)(a),
+             L.LocallyConnected1D(4, 3, strides=2, padding="same", implementation=2)(a),
+             L.LocallyConnected1D(2, 4, padding="same", implementation=3, use_bias=False)(a),
+             L.LocallyConnected2D(3, (2, 3), strides=(1, 2), implementation=2)(b),
+             L.LocallyConnected2D(3, (4, 3), padding="same", implementation=3)(b),
+             L.LocallyConnected2D(3, (2, 3), padding="same", implementation=2, data_format=first)(c),
+             L.LocallyConnected2D(2, (3, 2), strides=2, implementation=3, data_format=first)(c)]
+        if hasattr(L, "SpectralNormalization"):
+            x.append(L.SpectralNormalization(L.Dense(3))(L.Flatten()(a)))
+        return (self.fill(self.model([a, b, c], x)),
+                [self.data(2, 7, 3), self.data(2, 6, 5, 2), self.data(2, 2, 6, 5)])
 
     def operators(self):
         """TensorFlow's functions between layers."""
