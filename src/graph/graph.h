@@ -234,6 +234,9 @@ typedef struct kp_kernel_def {
     bool whole_batch; /* a row's result depends on the other rows, too */
     /* Whether run may fail over what a row holds; NULL: it never does. */
     bool (*may_refuse)(const void *params);
+    /* NULL but for an operation that is another one, or a constant, once the sizes of its inputs
+     * are known: adds that to g, of which the inputs are; *out stays NULL while they are open. */
+    int (*settle)(const kp_node *n, kp_value *const *in, kp_graph *g, kp_value **out);
 } kp_kernel_def;
 
 struct kp_value {

@@ -105,8 +105,11 @@ static int copy_node(kp_graph *to, const kp_graph *from, const kp_node *n, const
             return KP_ENOMEM;
         for (int i = 0; i < n->n_inputs; i++)
             in[i] = n->inputs[i] == NULL ? NULL : map[n->inputs[i]->id];
-        KP_TRY(kp_node_body(n) != NULL ? copy_loop(to, n, in, &made)
-                                       : kp_graph_add(to, n, in, n->n_inputs, &made));
+        if (n->op == KP_OP_KERNEL && n->attr.kernel.def->settle != NULL)
+            KP_TRY(n->attr.kernel.def->settle(n, in, to, &made));
+        if (made == NULL)
+            KP_TRY(kp_node_body(n) != NULL ? copy_loop(to, n, in, &made)
+                                           : kp_graph_add(to, n, in, n->n_inputs, &made));
     }
     map[v->id] = made;
     return 0;

@@ -244,8 +244,26 @@ static int parse_constant(struct level *lv, const json_t *v, kp_arg *out)
 }
 
 /* One [layer, node, tensor, kwargs], or a constant in its place. */
+static int parse_entry(struct level *lv, const json_t *entry, kp_arg *out);
+
+/* A list among the entries holds entries itself. */
+static int parse_entry_list(struct level *lv, const json_t *list, kp_arg *out)
+{
+    out->kind = KP_ARG_LIST;
+    KP_TRY(items_new(lv, json_array_size(list), out));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        if (json_is_array(json_array_get(entry, 0)))
+            return bad_node(lv);
+        KP_TRY(parse_entry(lv, entry, &out->items[i]));
+    }
+    return 0;
+}
+
 static int parse_entry(struct level *lv, const json_t *entry, kp_arg *out)
 {
+    if (json_is_array(json_array_get(entry, 0)))
+        return parse_entry_list(lv, entry, out);
     if (is_triple(entry) || !json_is_array(entry) || json_array_size(entry) < 3) {
         const char *name = json_string_value(json_array_get(entry, 0));
         if (name == NULL || strcmp(name, "_CONSTANT_VALUE") != 0)

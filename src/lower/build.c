@@ -1,14 +1,31 @@
 /* Helpers that add nodes and read configurations, used by every area. */
-#include "lower/view.h"
+#include "lower/size.h"
 
 /* A model of a hostile file may call a small nested model exponentially often. */
 enum { NODES_MAX = 100000 };
+
+/* Sizes that are used as numbers. */
+static int add_sizes(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out)
+{
+    kp_value **values = kp_arena_array(w->mem, (size_t)n_in, sizeof *values);
+    if (!values)
+        return KP_ENOMEM;
+    for (int i = 0; i < n_in; i++) {
+        values[i] = in[i];
+        if (kp_lw_is_sizes(w, in[i]))
+            KP_TRY(kp_lw_sizes_value(w, in[i], &values[i]));
+    }
+    return kp_lw_add(w, proto, values, n_in, out);
+}
 
 int kp_lw_add(kp_lw *w, kp_node *proto, kp_value *const *in, int n_in, kp_value **out)
 {
     if (++w->n_added > NODES_MAX)
         return kp_fail(KP_ELIMIT, "the model has more than %d operations", NODES_MAX);
     proto->name = w->name;
+    for (int i = 0; i < n_in; i++)
+        if (kp_lw_is_sizes(w, in[i]))
+            return add_sizes(w, proto, in, n_in, out);
     for (int i = 0; i < n_in; i++)
         if (kp_lw_view_find(w, in[i], NULL))
             return kp_lw_view_node(w, proto, in, n_in, out);

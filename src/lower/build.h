@@ -39,10 +39,12 @@ typedef struct kp_lw_record {
     bool at_own;        /* a model whose layers' shapes at its own inputs are known */
 } kp_lw_record;
 
-/* A tensor whose rows are not simply those of the batch (view.h). */
+/* A value of no graph: a tensor whose rows are not simply those of the batch (view.h), or sizes
+ * that are not known yet (size.h). */
 typedef struct kp_lw_handle {
     const kp_value *value; /* NULL: this place of the hash table is free */
     const struct kp_lw_view *view;
+    const struct kp_lw_size_list *sizes;
 } kp_lw_handle;
 
 typedef struct kp_lw {
@@ -67,7 +69,8 @@ typedef struct kp_lw {
     kp_lw_weight *oldest, *newest;
     kp_lw_handle *handles; /* hash table by value, cap_handles a power of two */
     size_t n_handles, cap_handles;
-    int n_added;  /* nodes of all graphs */
+    struct kp_lw_symbol *symbols; /* the open sizes that are computed with */
+    int n_added;                  /* nodes of all graphs */
     json_t *made; /* configurations made here, of operations that the file does not hold as such */
 } kp_lw;
 

@@ -1,6 +1,6 @@
 /* Calls on folded rows: node by node where nodes can be translated (view_node.c), else inside a
  * MAP, whose body sees the folded rows as its batch. */
-#include "lower/view.h"
+#include "lower/size.h"
 
 bool kp_lw_has_views(const kp_lw *w, const kp_lw_result *in)
 {
@@ -88,6 +88,8 @@ static int add_tensor(fold *f, kp_value *v)
         return 0;
     if (kp_lw_view_find(f->w, v, &view))
         return add_folded(f, v, &view);
+    if (kp_lw_is_sizes(f->w, v))
+        return kp_lw_view_refuse(f->w, "it takes folded rows together with sizes");
     if (v->ndim > 0 && v->shape[0] == KP_DIM_BATCH)
         return kp_lw_view_refuse(f->w, "it takes folded rows together with rows of the batch");
     KP_TRY(copy_constant(f, v, 0, &inner));

@@ -1,5 +1,5 @@
 /* The graph's outputs: the model's, or those of layers that the caller asks for. */
-#include "lower/view.h"
+#include "lower/size.h"
 
 /* One output: the layer that gives it, and its value. */
 typedef struct source {
@@ -13,6 +13,8 @@ static int one_row_each(kp_lw *w, const source *s, kp_value **v)
 {
     kp_lw_view view;
     int64_t dims[KP_MAX_DIMS];
+    if (kp_lw_is_sizes(w, *v))
+        return kp_lw_sizes_value(w, *v, v);
     if (!kp_lw_view_find(w, *v, &view))
         return 0;
     bool open = view.axis == 0 && (view.pre < 0 || view.post < 0);

@@ -32,12 +32,16 @@ int kp_tf_operation(kp_lw *w, const kp_lw_call *c, const char *op, json_t *confi
 /* The value of a constant argument as JSON (a new reference), NULL when it depends on a tensor
  * whose numbers are not known. */
 json_t *kp_tf_json(const kp_lw_call *c, const kp_arg *a);
-/* The sizes of the first input as a constant of int32, -1 where a size is open. */
-int kp_tf_shape(kp_lw *w, const kp_lw_call *c, kp_value **out);
-/* A list of integers as such a constant. */
-int kp_tf_sizes(kp_lw *w, const json_t *sizes, kp_value **out);
-/* The first argument's elements, or sizes, at the key. */
-int kp_tf_slice(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value **out);
+/* tf_shape.c: a function (or a node's operation) that computes sizes, or takes computed ones. done:
+ * false when it is no matter of sizes. */
+int kp_tf_sized(kp_lw *w, const kp_lw_call *c, const char *name, const kp_arg *args,
+                const kp_arg *kwargs, bool *done, kp_value **out);
+/* x's elements, or sizes, at the key, whose references are those of c->env. */
+int kp_tf_slice(kp_lw *w, const kp_lw_call *c, kp_value *x, const kp_arg *key, kp_value **out);
+/* The tensor a, a list of sizes, as a list of references to results of env, to which they are added
+ * (room for KP_TF_PLACES_MAX more). KP_EMODEL when it depends on the data. */
+enum { KP_TF_PLACES_MAX = 16 };
+int kp_tf_elements(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_lw_env *env, kp_arg *out);
 int kp_tf_matmul(kp_lw *w, const kp_lw_call *c, bool turn_a, bool turn_b, kp_value **out);
 
 #endif

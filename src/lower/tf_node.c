@@ -260,10 +260,15 @@ static int do_concat(kp_lw *w, const kp_lw_call *c, kp_arg *in, kp_value **out)
 {
     static const kp_tf_function f = {"concat", "Concatenate", "values axis>"};
     kp_arg two[2], kwargs = {.kind = KP_ARG_DICT};
+    bool done;
     if (in->n_items < 2)
         return kp_fail(KP_EMODEL, "it joins nothing");
     two[1] = in->items[--in->n_items];
     two[0] = *in;
+    KP_TRY(kp_tf_sized(w, c, "concat", &(kp_arg){.kind = KP_ARG_LIST, .n_items = 2, .items = two},
+                       &kwargs, &done, out));
+    if (done)
+        return 0;
     return kp_tf_apply(w, c, &f, &(kp_arg){.kind = KP_ARG_LIST, .n_items = 2, .items = two},
                        &kwargs, out);
 }
@@ -274,30 +279,24 @@ static int do_pack(kp_lw *w, const kp_lw_call *c, kp_arg *in, const kp_arg *attr
 {
     static const kp_tf_function f = {"stack", "Stack", "values axis>=0"};
     kp_arg one[1] = {*in};
-    json_t *sizes = kp_tf_json(c, in);
-    if (sizes) {
-        int status = kp_tf_sizes(w, sizes, out);
-        json_decref(sizes);
-        return status;
-    }
+    bool done;
+    KP_TRY(kp_tf_sized(w, c, "stack", &(kp_arg){.kind = KP_ARG_LIST, .n_items = 1, .items = one},
+                       attributes, &done, out));
+    if (done)
+        return 0;
     return kp_tf_apply(w, c, &f, &(kp_arg){.kind = KP_ARG_LIST, .n_items = 1, .items = one},
                        attributes, out);
 }
 
-static int64_t item(const kp_arg *list, int i)
+/* begin, end and strides as lists, with masks: bit i of a mask speaks of place i. */
+static int slice_key(kp_lw *w, const kp_arg *begin, const kp_arg *end, const kp_arg *stride,
+                     const kp_arg *attributes, kp_arg *key)
 {
-    return list->kind == KP_ARG_LIST && i < list->n_items ? list->items[i].integer : 0;
-}
-
-/* begin, end and strides with masks: bit i of a mask speaks of place i. */
-static int slice_key(kp_lw *w, const kp_arg *in, const kp_arg *attributes, kp_arg *key)
-{
-    const kp_arg *begin = &in->items[1], *end = &in->items[2], *stride = &in->items[3];
     int64_t begins = mask(attributes, "begin_mask"), ends = mask(attributes, "end_mask");
     int64_t shrinks = mask(attributes, "shrink_axis_mask"),
             news = mask(attributes, "new_axis_mask");
     int64_t dots = mask(attributes, "ellipsis_mask");
-    int n = begin->kind == KP_ARG_LIST ? begin->n_items : 0;
+    int n = begin->n_items;
     *key = (kp_arg){.kind = KP_ARG_LIST, .n_items = n};
     key->items = kp_arena_array(w->mem, (size_t)n + 1, sizeof *key->items);
     kp_arg *parts = kp_arena_array(w->mem, (size_t)n + 1, 3 * sizeof *parts);
@@ -311,27 +310,58 @@ static int slice_key(kp_lw *w, const kp_arg *in, const kp_arg *attributes, kp_ar
         else if ((news & bit) != 0)
             k->kind = KP_ARG_NONE;
         else if ((shrinks & bit) != 0)
-            *k = (kp_arg){.kind = KP_ARG_INT, .integer = item(begin, i)};
+            *k = begin->items[i];
         else {
             *k = (kp_arg){.kind = KP_ARG_SLICE, .n_items = 3, .items = p};
             if ((begins & bit) == 0)
-                p[0] = (kp_arg){.kind = KP_ARG_INT, .integer = item(begin, i)};
+                p[0] = begin->items[i];
             if ((ends & bit) == 0)
-                p[1] = (kp_arg){.kind = KP_ARG_INT, .integer = item(end, i)};
-            p[2] = (kp_arg){.kind = KP_ARG_INT, .integer = item(stride, i)};
+                p[1] = end->items[i];
+            p[2] = stride->items[i];
         }
     }
     return 0;
 }
 
+/* The places may be computed: then they come packed from another node. */
+static int places(kp_lw *w, const kp_lw_call *c, const kp_arg *a, kp_lw_env *env, kp_arg *out)
+{
+    *out = *a;
+    return a->kind == KP_ARG_LIST ? 0 : kp_tf_elements(w, c, a, env, out);
+}
+
 static int do_strided_slice(kp_lw *w, const kp_lw_call *c, const kp_arg *in,
                             const kp_arg *attributes, kp_value **out)
 {
-    kp_arg key;
+    kp_arg key, at[3];
+    kp_value *x;
+    kp_lw_env env = {0};
+    kp_lw_call inner = *c;
+    env.results = kp_arena_array(w->mem, 3 * KP_TF_PLACES_MAX, sizeof *env.results);
+    if (!env.results)
+        return KP_ENOMEM;
     if (in->n_items != 4)
-        return kp_fail(KP_EMODEL, "a slice with computed ends is not supported");
-    KP_TRY(slice_key(w, in, attributes, &key));
-    return kp_tf_slice(w, c, &key, out);
+        return kp_fail(KP_EMODEL, "a slice without its four inputs");
+    for (int i = 0; i < 3; i++)
+        KP_TRY(places(w, c, &in->items[1 + i], &env, &at[i]));
+    if (at[1].n_items != at[0].n_items || at[2].n_items != at[0].n_items)
+        return kp_fail(KP_EMODEL, "a slice whose ends are not as many as its beginnings");
+    KP_TRY(slice_key(w, &at[0], &at[1], &at[2], attributes, &key));
+    KP_TRY(kp_lw_tensor_of(w, c, &in->items[0], &x));
+    inner.env = &env;
+    return kp_tf_slice(w, &inner, x, &key, out);
+}
+
+/* TensorFlow counts places in int64 if it is not told otherwise, keras.ops in int32. */
+static int do_arg(kp_lw *w, const kp_lw_call *c, const char *op, const kp_arg *in,
+                  const kp_arg *attributes, kp_value **out)
+{
+    kp_tf_function f = {op, op[3] == 'M' && op[4] == 'a' ? "Argmax" : "Argmin",
+                        "input axis>=0 @keepdims=false"};
+    const kp_arg *type = named(attributes, "output_type");
+    bool narrow = type && type->kind == KP_ARG_STR && strcmp(type->str, "int32") == 0;
+    KP_TRY(kp_tf_apply(w, c, &f, in, attributes, out));
+    return narrow ? 0 : kp_lw_cast(w, KP_INT64, *out, out);
 }
 
 static int do_node(kp_lw *w, const kp_lw_call *c, kp_value **out)
@@ -339,6 +369,7 @@ static int do_node(kp_lw *w, const kp_lw_call *c, kp_value **out)
     const json_t *node = json_object_get(c->layer->config, "node_def");
     const char *op = json_string_value(json_object_get(node, "op"));
     kp_arg in, attributes;
+    bool done;
     if (!op)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): it does not say which operation it is",
                        c->layer->path, c->layer->class_name);
@@ -350,8 +381,11 @@ static int do_node(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return do_pack(w, c, &in, &attributes, out);
     if (strcmp(op, "StridedSlice") == 0)
         return do_strided_slice(w, c, &in, &attributes, out);
-    if (strcmp(op, "Shape") == 0)
-        return kp_tf_shape(w, c, out);
+    KP_TRY(kp_tf_sized(w, c, op, &in, &attributes, &done, out));
+    if (done)
+        return 0;
+    if (strcmp(op, "ArgMax") == 0 || strcmp(op, "ArgMin") == 0)
+        return do_arg(w, c, op, &in, &attributes, out);
     if (strcmp(op, "MatMul") == 0 || strncmp(op, "BatchMatMul", 11) == 0)
         return kp_tf_matmul(w, c, mask(&attributes, "adj_x") + mask(&attributes, "transpose_a") > 0,
                             mask(&attributes, "adj_y") + mask(&attributes, "transpose_b") > 0, out);

@@ -1,8 +1,6 @@
 /* Layers of models of Keras 2 that call functions of TensorFlow (TFOpLambda, SlicingOpLambda): each
  * call becomes one of an operation of keras.ops.
- *
- * Sizes that such models compute (tf.shape and its elements) become constants; a size that is not
- * known yet is -1 there, as it is in a new shape. */
+ * What is computed from sizes (tf.shape and its elements): tf_shape.c. */
 #include "lower/tf.h"
 
 enum { WORDS_MAX = 16 };
@@ -154,11 +152,6 @@ static json_t *as_operation_has_it(const char *key, json_t *v)
             json_array_set_new(v, i, json_integer(end += json_integer_value(json_array_get(v, i))));
         json_array_remove(v, json_array_size(v) - 1);
     }
-    /* Of two open sizes the first is the batch's, taken from tf.shape. */
-    if (strcmp(key, "newshape") == 0 && json_integer_value(json_array_get(v, 0)) == -1)
-        for (size_t i = 1; i < json_array_size(v); i++)
-            if (json_integer_value(json_array_get(v, i)) == -1)
-                json_array_set_new(v, 0, json_null());
     if (json_array_size(v) == 4 && (strcmp(key, "strides") == 0 || strcmp(key, "pool_size") == 0 ||
                                     strcmp(key, "dilation_rate") == 0)) {
         json_array_remove(v, 3);
@@ -256,93 +249,17 @@ int kp_tf_apply(kp_lw *w, const kp_lw_call *c, const kp_tf_function *f, const kp
     return kp_tf_operation(w, c, f->op, t.config, &list, out);
 }
 
-/* ---- sizes ---- */
-
-static int add_sizes(kp_lw *w, const int32_t *sizes, const int64_t *shape, int ndim, size_t n,
-                     kp_value **out)
-{
-    int32_t *copy = kp_graph_alloc(w->g, (n + 1) * sizeof *copy);
-    if (!copy)
-        return KP_ENOMEM;
-    memcpy(copy, sizes, n * sizeof *copy);
-    return kp_graph_add_const(w->g, w->name, KP_INT32, shape, ndim, copy, out);
-}
-
-int kp_tf_shape(kp_lw *w, const kp_lw_call *c, kp_value **out)
-{
-    int32_t sizes[KP_MAX_DIMS];
-    const kp_value *x = c->in[0];
-    for (int i = 0; i < x->ndim; i++)
-        sizes[i] = x->shape[i] < 0 ? -1 : (int32_t)x->shape[i];
-    return add_sizes(w, sizes, &(int64_t){x->ndim}, 1, (size_t)x->ndim, out);
-}
-
-int kp_tf_sizes(kp_lw *w, const json_t *sizes, kp_value **out)
-{
-    int32_t list[KP_MAX_DIMS];
-    int64_t n = (int64_t)json_array_size(sizes);
-    if (n > KP_MAX_DIMS)
-        return kp_fail(KP_ELIMIT, "a shape of %lld sizes", (long long)n);
-    for (int64_t i = 0; i < n; i++)
-        list[i] = (int32_t)json_integer_value(json_array_get(sizes, (size_t)i));
-    return add_sizes(w, list, &n, 1, (size_t)n, out);
-}
-
-/* An element or a range of a list of sizes. */
-static int pick_size(kp_lw *w, const kp_value *list, const kp_arg *key, bool *done, kp_value **out)
-{
-    int32_t sizes[KP_MAX_DIMS];
-    int64_t n = list->shape[0];
-    const kp_arg *start = &key->items[0], *stop = &key->items[1], *step = &key->items[2];
-    memcpy(sizes, list->data, (size_t)n * sizeof *sizes);
-    *done = true;
-    if (key->kind == KP_ARG_INT) {
-        int64_t i = key->integer < 0 ? key->integer + n : key->integer;
-        if (i >= 0 && i < n)
-            return add_sizes(w, &sizes[i], NULL, 0, 1, out);
-    } else if (key->kind == KP_ARG_SLICE && (step->kind == KP_ARG_NONE || step->integer == 1)) {
-        int64_t from = start->kind == KP_ARG_INT ? start->integer : 0;
-        int64_t to = stop->kind == KP_ARG_INT ? stop->integer : n;
-        from += from < 0 ? n : 0;
-        to += to < 0 ? n : 0;
-        to = to > n ? n : to;
-        if (from >= 0 && from < to)
-            return add_sizes(w, &sizes[from], &(int64_t){to - from}, 1, (size_t)(to - from), out);
-    }
-    *done = false;
-    return 0;
-}
-
 /* ---- layers ---- */
-
-int kp_tf_slice(kp_lw *w, const kp_lw_call *c, const kp_arg *key, kp_value **out)
-{
-    kp_value *x = c->in[0];
-    bool done = false;
-    if (key->kind == KP_ARG_LIST && key->n_items == 1)
-        key = &key->items[0];
-    if (x->producer->op == KP_OP_CONST && x->dtype == KP_INT32 && x->ndim == 1 &&
-        x->shape[0] <= KP_MAX_DIMS)
-        KP_TRY(pick_size(w, x, key, &done, out));
-    if (done)
-        return 0;
-    kp_arg list = {.kind = KP_ARG_LIST, .n_items = 2};
-    list.items = kp_arena_array(w->mem, 2, sizeof *list.items);
-    if (!list.items)
-        return KP_ENOMEM;
-    const kp_arg *first = &c->call->args.items[0];
-    list.items[0] = first->kind == KP_ARG_LIST ? first->items[0] : *first;
-    list.items[1] = *key;
-    return kp_tf_operation(w, c, "GetItem", json_object(), &list, out);
-}
 
 static int do_slicing(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_arg *key = kp_lw_keyword(c->call, "slice_spec");
+    kp_value *x;
     if (!key || c->call->args.n_items != 1)
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): only slices with known ends are supported",
                        c->layer->path, c->layer->class_name);
-    return kp_tf_slice(w, c, key, out);
+    KP_TRY(kp_lw_tensor_of(w, c, &c->call->args.items[0], &x));
+    return kp_tf_slice(w, c, x, key, out);
 }
 
 /* ---- functions of several operations ---- */
@@ -424,8 +341,6 @@ static const struct {
 } composed[] = {
     {"math.argmax", do_argmax},
     {"math.argmin", do_argmin},
-    {"shape", kp_tf_shape},
-    {"compat.v1.shape", kp_tf_shape},
     {"math.add_n", do_add_n},
     {"linalg.matmul", do_matmul},
     {"__operators__.matmul", do_matmul},
@@ -435,7 +350,11 @@ static const struct {
 static int do_tf_function(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const char *name;
+    bool done;
     KP_TRY(kp_cfg_str(c->layer, "function", "", &name));
+    KP_TRY(kp_tf_sized(w, c, name, &c->call->args, &c->call->kwargs, &done, out));
+    if (done)
+        return 0;
     for (size_t i = 0; i < sizeof composed / sizeof *composed; i++)
         if (strcmp(composed[i].name, name) == 0)
             return composed[i].fn(w, c, out);
@@ -448,6 +367,6 @@ static int do_tf_function(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 const kp_lw_entry kp_lw_tf_layers[] = {
     {"TFOpLambda", do_tf_function, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
-    {"SlicingOpLambda", do_slicing, 0, 1, 1, KP_LW_SAME, KP_LW_MASK_DROP},
+    {"SlicingOpLambda", do_slicing, 0, 1, 0, KP_LW_SAME, KP_LW_MASK_DROP},
     {0},
 };

@@ -9,14 +9,21 @@ static kp_lw_handle *place(kp_lw_handle *table, size_t n, const kp_value *v)
     return &table[i & (n - 1)];
 }
 
+const kp_lw_handle *kp_lw_handle_find(const kp_lw *w, const kp_value *v)
+{
+    const kp_lw_handle *h =
+        w->n_handles == 0 || v == NULL ? NULL : place(w->handles, w->cap_handles, v);
+    return h && h->value ? h : NULL;
+}
+
 bool kp_lw_view_find(const kp_lw *w, const kp_value *v, kp_lw_view *out)
 {
-    if (w->n_handles == 0 || v == NULL)
+    const kp_lw_handle *h = kp_lw_handle_find(w, v);
+    if (!h || !h->view)
         return false;
-    const kp_lw_handle *h = place(w->handles, w->cap_handles, v);
-    if (h->value && out)
+    if (out)
         *out = *h->view;
-    return h->value != NULL;
+    return true;
 }
 
 bool kp_lw_view_of(const kp_lw *w, kp_value *v, kp_lw_view *out)
@@ -53,13 +60,20 @@ static int grow(kp_lw *w)
     return 0;
 }
 
+int kp_lw_handle_add(kp_lw *w, const kp_lw_handle *h)
+{
+    if (2 * (w->n_handles + 1) > w->cap_handles)
+        KP_TRY(grow(w));
+    *place(w->handles, w->cap_handles, h->value) = *h;
+    w->n_handles++;
+    return 0;
+}
+
 int kp_lw_view_make(kp_lw *w, const kp_lw_view *v, kp_value **out)
 {
     *out = v->raw;
     if (v->axis == 0 && !kp_lw_view_folded(v))
         return 0;
-    if (2 * (w->n_handles + 1) > w->cap_handles)
-        KP_TRY(grow(w));
     kp_value *h = kp_arena_alloc(w->mem, sizeof *h);
     kp_lw_view *view = kp_arena_alloc(w->mem, sizeof *view);
     if (!h || !view)
@@ -72,10 +86,7 @@ int kp_lw_view_make(kp_lw *w, const kp_lw_view *v, kp_value **out)
                     .name = v->raw->name};
     for (int i = 0; i < h->ndim; i++)
         h->shape[i] = v->raw->shape[kp_lw_view_raw_axis(v, i)];
-    *place(w->handles, w->cap_handles, h) = (kp_lw_handle){h, view};
-    w->n_handles++;
-    *out = h;
-    return 0;
+    return *out = h, kp_lw_handle_add(w, &(kp_lw_handle){h, view, NULL});
 }
 
 int kp_lw_view_refuse(const kp_lw *w, const char *what)

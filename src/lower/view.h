@@ -29,6 +29,9 @@ typedef struct kp_lw_size {
 } kp_lw_size;
 
 /* ---- view.c ---- */
+/* NULL: it is none. */
+const kp_lw_handle *kp_lw_handle_find(const kp_lw *w, const kp_value *v);
+int kp_lw_handle_add(kp_lw *w, const kp_lw_handle *h);
 /* Is it a handle? *out may be NULL. */
 bool kp_lw_view_find(const kp_lw *w, const kp_value *v, kp_lw_view *out);
 /* The same for any value that has the batch, as it is with pre = post = 1; false: it has none. */

@@ -1,6 +1,6 @@
 /* Views of other shapes: reshapes that fold the batch into other axes and out of them again,
  * transposes, new axes, tensors joined along the batch. */
-#include "lower/view.h"
+#include "lower/size.h"
 
 /* ---- products of sizes ---- */
 
@@ -157,7 +157,9 @@ static int find_factors(reshape *r)
             right = shape_product(r->shape, r->axis + 1, r->n), pre = {.n = 1}, post = {.n = 1};
     const kp_lw_size *own = &r->shape[r->axis];
     bool fits = true;
-    if (r->hole < 0) {
+    if (own->batch == 1 && own->n == 1 && own->open == 0) {
+        ; /* the shape says it: the rows of the batch themselves */
+    } else if (r->hole < 0) {
         fits = divide(&r->before, &left, &pre) && divide(&r->behind, &right, &post);
     } else {
         product all = shape_product(own, 0, 1); /* pre * post, as the shape says */
@@ -203,7 +205,7 @@ static int reshape_rows(kp_lw *w, const int64_t *dims, int n, kp_value *x, kp_va
         open += dims[i] < 0;
     }
     if (open > 1)
-        return kp_lw_view_refuse(w, "its new shape has more than one open size");
+        return kp_lw_computed_reshape(w, same + 1, dims + same, n - same, x, out);
     *out = x;
     return same == n && x->ndim == n + 1 ? 0 : kp_lw_reshape(w, same + 1, rest, n - same, x, out);
 }

@@ -18,6 +18,7 @@
 #include "ops/arrange.h"
 #include "ops/audio.h"
 #include "ops/band.h"
+#include "ops/computed.h"
 #include "ops/count.h"
 #include "ops/ctc.h"
 #include "ops/encode.h"
