@@ -32,7 +32,7 @@ int kp_tf_operation(kp_lw *w, const kp_lw_call *c, const char *op, json_t *confi
 /* The value of a constant argument as JSON (a new reference), NULL when it depends on a tensor
  * whose numbers are not known. */
 json_t *kp_tf_json(const kp_lw_call *c, const kp_arg *a);
-/* tf_shape.c: a function (or a node's operation) that computes sizes, or takes computed ones. done:
+/* tf_size.c: a function (or a node's operation) that computes sizes, or takes computed ones. done:
  * false when it is no matter of sizes. */
 int kp_tf_sized(kp_lw *w, const kp_lw_call *c, const char *name, const kp_arg *args,
                 const kp_arg *kwargs, bool *done, kp_value **out);

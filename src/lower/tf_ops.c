@@ -1,6 +1,6 @@
 /* Layers of models of Keras 2 that call functions of TensorFlow (TFOpLambda, SlicingOpLambda): each
  * call becomes one of an operation of keras.ops.
- * What is computed from sizes (tf.shape and its elements): tf_shape.c. */
+ * What is computed from sizes (tf.shape and its elements): tf_size.c. */
 #include "lower/tf.h"
 
 enum { WORDS_MAX = 16 };

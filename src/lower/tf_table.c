@@ -148,6 +148,8 @@ static const kp_tf_function functions[] = {
     {"compat.v1.pad", "Pad", "tensor paddings>pad_width mode>=\"constant\" -name constant_values?"},
     {"broadcast_to", "BroadcastTo", "input shape> -name"},
     {"zeros_like", "ZerosLike", "input -dtype"},
+    {"compat.v1.zeros_like", "ZerosLike", "tensor -dtype"},
+    {"compat.v1.ones_like", "OnesLike", "tensor -dtype"},
     {"ones_like", "OnesLike", "input -dtype"},
     {"where", "Where", "condition x y"},
     {"compat.v1.where", "Where", "condition x y"},
