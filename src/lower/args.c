@@ -18,6 +18,21 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref)
     return there ? env->results[ref.call].masks[ref.tensor] : NULL;
 }
 
+/* Item i in the order in which Keras flattens a structure: dicts by sorted key. */
+static const kp_arg *item_at(const kp_arg *a, int i)
+{
+    if (a->kind != KP_ARG_DICT || !a->keys)
+        return &a->items[i];
+    for (int k = 0; k < a->n_items; k++) {
+        int smaller = 0;
+        for (int j = 0; j < a->n_items; j++)
+            smaller += strcmp(a->keys[j], a->keys[k]) < 0;
+        if (smaller == i)
+            return &a->items[k];
+    }
+    return &a->items[i];
+}
+
 /* out->n counts all tensors; they are written when there is room (values NULL: only counted).
  * constants: an array that the file holds counts as a tensor, too. */
 static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants, kp_lw_result *out)
@@ -37,7 +52,42 @@ static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants,
     }
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
         for (int i = 0; i < a->n_items; i++)
-            KP_TRY(walk(w, env, &a->items[i], constants, out));
+            KP_TRY(walk(w, env, item_at(a, i), constants, out));
+    return 0;
+}
+
+static const kp_arg *item_of(const kp_arg *dict, const char *key)
+{
+    for (int i = 0; i < dict->n_items; i++)
+        if (dict->keys && strcmp(dict->keys[i], key) == 0)
+            return &dict->items[i];
+    return NULL;
+}
+
+static const char *input_name(const kp_layers *m, int j)
+{
+    return m->calls[m->flat_inputs[j].call].layer->name;
+}
+
+/* The dict of a call whose model has its inputs in a list and takes them by their names; else NULL.
+ */
+static const kp_arg *by_name(const kp_call *call)
+{
+    const kp_layers *m = call->layer->model;
+    const kp_arg *dict = call->args.n_items == 1 ? &call->args.items[0] : NULL;
+    if (!m || !dict || dict->kind != KP_ARG_DICT || m->inputs.kind == KP_ARG_DICT)
+        return NULL;
+    for (int j = 0; j < m->n_inputs; j++)
+        if (!item_of(dict, input_name(m, j)))
+            return NULL;
+    return dict;
+}
+
+static int walk_named(kp_lw *w, const kp_lw_env *env, const kp_layers *m, const kp_arg *dict,
+                      kp_lw_result *out)
+{
+    for (int j = 0; j < m->n_inputs; j++)
+        KP_TRY(walk(w, env, item_of(dict, input_name(m, j)), true, out));
     return 0;
 }
 
@@ -46,7 +96,10 @@ static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants,
 static int walk_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
     bool operation = call->layer->is_operation || strstr(call->layer->class_name, "OpLambda");
+    const kp_arg *named = by_name(call);
     out->n = 0;
+    if (named)
+        return walk_named(w, env, call->layer->model, named, out);
     KP_TRY(walk(w, env, &call->args, !operation, out));
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
     for (int i = 0; i < call->kwargs.n_items; i++)
@@ -60,10 +113,10 @@ static int walk_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_
 static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
-    bool list = mask && mask->kind == KP_ARG_LIST;
+    bool list = mask && (mask->kind == KP_ARG_LIST || mask->kind == KP_ARG_DICT);
     int n = !mask ? 0 : list ? mask->n_items : 1;
     for (int i = 0; i < n && i < out->n; i++) {
-        const kp_arg *a = list ? &mask->items[i] : mask;
+        const kp_arg *a = list ? item_at(mask, i) : mask;
         if (list)
             out->masks[i] = NULL;
         if (a->kind == KP_ARG_REF)

@@ -198,10 +198,13 @@ static int do_text(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_kernel(w, &kp_kernel_texts, params, c->in, 1, out));
     if (!t.counts)
         KP_TRY(kp_lw_encode(w, mode, s.depth, KP_INT64, *out, NULL, out));
-    if (mode != KP_LW_TF_IDF)
-        return 0;
-    KP_TRY(kp_lw_idf(w, c->layer, &s, &idf));
-    return kp_lw_binary(w, KP_BIN_MUL, *out, idf, out);
+    if (mode == KP_LW_TF_IDF) {
+        KP_TRY(kp_lw_idf(w, c->layer, &s, &idf));
+        KP_TRY(kp_lw_binary(w, KP_BIN_MUL, *out, idf, out));
+    }
+    /* Keras takes it that an axis of one text a row stays. */
+    bool stays = w->opt.keras_shapes && t.counts && c->in[0]->ndim == 2;
+    return stays ? kp_lw_add_axis(w, 1, *out, out) : 0;
 }
 
 const kp_lw_entry kp_lw_lookup_layers[] = {

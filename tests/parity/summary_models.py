@@ -578,6 +578,21 @@ def compiled_graph():
     return compiled(deep_residual())
 
 
+def texts_counted():
+    x = K.Input((1,), dtype="string")
+    y = L.TextVectorization(output_mode="tf_idf", vocabulary=["a", "b", "c"], idf_weights=[0.1, 0.2, 0.3])(x)
+    return K.Model(x, L.Dense(3)(y))
+
+
+def texts_padded():
+    x = K.Input((), dtype="string")
+    return K.Model(x, L.TextVectorization(20, output_mode="count", pad_to_max_tokens=True, vocabulary=["a", "b"])(x))
+
+
+def an_activation_with_variables():
+    x = K.Input((3, 4))
+    return K.Model(x, L.Dense(5, activation=L.PReLU())(x))
+
 
 # Keras writes these, but cannot read them again: the model that was saved is the judge.
 SHARED = [a_layer_in_two_models, a_layer_inside_and_outside, a_layer_in_two_sequentials,

@@ -125,6 +125,29 @@ def siamese(rng):
     return model, inputs_of([(width,)] * 2, rng), BOTH if how != 1 else Expect()
 
 
+@case("models called with dicts", "model")
+def called_with_dicts(rng):
+    """Inputs by keys in any order, by the inputs' names, in structures; with and without masks."""
+    names = [str(n) for n in rng.permutation(["zz", "aa", "mm"])]
+    inner = [keras.Input((5, 4), name=n) for n in names]
+    y = L.Attention()([inner[0], inner[1]]) - 2 * inner[2] * inner[1]
+    form = int(rng.integers(4))
+    keys = [str(n) for n in rng.permutation(["q", "b", "k"])]
+    struct = [dict(zip(keys, inner)), dict(zip(names, inner)), inner, [inner[0], {"y": inner[1], "x": inner[2]}]][form]
+    model = keras.Model(struct, {"out": y, "more": L.Dense(2)(y)} if flag(rng) else y)
+    xs = [keras.Input((5, 4)) for _ in range(3)]
+    zs = [L.Masking()(x) if flag(rng) else x for x in xs]
+    order = [int(i) for i in rng.permutation(3)]
+    if form < 2 or (form == 2 and flag(rng)):
+        made = (keys if form == 0 else names)
+        call = {made[i]: zs[i] for i in order}
+    else:
+        call = zs if form == 2 else [zs[0], {"y": zs[1], "x": zs[2]}]
+    whole = keras.Model(xs, model(call))
+    values = [v * (rng.integers(0, 3, (3, 5, 1)) > 0) for v in inputs_of([(5, 4)] * 3, rng)]
+    return randomise(whole, seed(rng)), [v.astype("float32") for v in values], Expect()
+
+
 @case("open sizes", "model")
 def open_sizes(rng):
     """A fully convolutional net on any size, or a mean over any length."""
