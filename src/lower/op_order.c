@@ -282,7 +282,6 @@ const kp_lw_entry kp_lw_order_operations[] = {
     {"Percentile", do_quantile, 1, ANY},
     {"Nanquantile", do_quantile, 2, ANY},
     {"Nanpercentile", do_quantile, 3, ANY},
-    {"Unique", do_refuse, 0, ANY},
     {"Nonzero", do_refuse, 0, ANY},
     {"Arange", do_refuse, 1, ANY},
     {0},

@@ -196,6 +196,49 @@ static int do_histogram(kp_lw *w, const kp_lw_call *c, kp_value **out)
                         &values[0]);
 }
 
+static int unique(kp_lw *w, const kp_unique *like, kp_unique_kind kind, kp_value *x, kp_value **out)
+{
+    kp_unique *p = kp_arena_alloc(w->mem, sizeof *p);
+    if (!p)
+        return KP_ENOMEM;
+    *p = *like;
+    p->kind = kind;
+    return kp_lw_kernel(w, &kp_kernel_unique, p, &x, 1, out);
+}
+
+/* Their number is known when the call names one. */
+static int do_unique(kp_lw *w, const kp_lw_call *c, kp_value **out)
+{
+    static const char *const keys[] = {"return_index", "return_inverse", "return_counts"};
+    static const kp_unique_kind kinds[] = {KP_UNIQUE_PLACES, KP_UNIQUE_INVERSE, KP_UNIQUE_COUNTS};
+    kp_unique p = {0};
+    kp_value *x = c->in[0], **values;
+    bool more[3];
+    int n = 1;
+    (void)out;
+    KP_TRY(kp_cfg_bool(c->layer, "sorted", true, &p.sorted));
+    KP_TRY(kp_cfg_int(c->layer, "size", -1, &p.size));
+    if (!kp_lw_is_null(c->layer, "fill_value"))
+        KP_TRY(kp_cfg_float(c->layer, "fill_value", 0, &p.fill));
+    if (p.size < 0 || p.size > BINS_MAX)
+        return kp_lw_rows_refused(c, "has as many results as the data say (no size)");
+    if (!kp_lw_is_null(c->layer, "axis") && x->ndim != 1)
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\" (Unique): parts of an array that differ along an axis",
+                       c->layer->path);
+    KP_TRY(no_batch(c, x));
+    for (int i = 0; i < 3; i++) {
+        KP_TRY(kp_cfg_bool(c->layer, keys[i], false, &more[i]));
+        n += more[i];
+    }
+    KP_TRY(kp_lw_outputs(w, c, n, &values));
+    KP_TRY(unique(w, &p, KP_UNIQUE_VALUES, x, values++));
+    for (int i = 0; i < 3; i++)
+        if (more[i])
+            KP_TRY(unique(w, &p, kinds[i], x, values++));
+    return 0;
+}
+
 /* ---- comparisons ---- */
 
 /* |x - y| <= atol + rtol * |y| where both are finite, or equal; of the whole arrays. */
@@ -263,6 +306,7 @@ const kp_lw_entry kp_lw_whole_operations[] = {
     {"Correlate", do_correlate, 0, TWO},
     {"Argpartition", do_argpartition, 0, ONE_INPUT},
     {"Histogram", do_histogram, 0, KP_LW_ONE, KP_LW_MASK_OWN},
+    {"Unique", do_unique, 0, KP_LW_ONE, KP_LW_MASK_OWN},
     {"AllClose", do_allclose, 0, TWO},
     {"PSNR", do_psnr, 0, TWO},
     {0},

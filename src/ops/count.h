@@ -27,4 +27,22 @@ typedef struct kp_correlate {
     int64_t before, length;
 } kp_correlate;
 
+/* x of any shape, as a vector: its different elements, how often each occurs, where it stands first
+ * (each `size` results: the first ones, or filled up), or which of them each element is (x's
+ * shape).
+ */
+typedef enum kp_unique_kind {
+    KP_UNIQUE_VALUES, /* filled up with `fill` */
+    KP_UNIQUE_COUNTS, /* int32, with 0 */
+    KP_UNIQUE_PLACES, /* int32, with 1, as Keras does it */
+    KP_UNIQUE_INVERSE /* int32 */
+} kp_unique_kind;
+extern const kp_kernel_def kp_kernel_unique;
+typedef struct kp_unique {
+    kp_unique_kind kind;
+    bool sorted; /* ascending; else in the order of their first places */
+    int64_t size;
+    double fill;
+} kp_unique;
+
 #endif

@@ -207,10 +207,10 @@ def roll(rng):
 def softmax(rng):
     a = array(rng)
     fn = pick(rng, ops.softmax, ops.log_softmax)
-    axis = axes_with_batch(rng, a.ndim, fn is ops.softmax)
+    axis = pick(rng, 0, -a.ndim, None) if fn is ops.softmax and a.ndim > 1 else 0
     if flag(rng, 0.3):
         return whole(L.Softmax(axis=0), a)
-    return whole(lambda x: fn(x, axis=0 if fn is not ops.softmax or axis is None and a.ndim < 2 else axis), a)
+    return whole(lambda x: fn(x, axis=axis), a)
 
 
 @over("Normalize")
@@ -526,6 +526,17 @@ def histogram(rng):
     want = [np.concatenate([np.tile(np.asarray(p[k], "float32"), (len(a[i * 32:i * 32 + 32]), 1))
                             for i, p in enumerate(parts)]) for k in range(2)]
     return model, [a], Expect(outputs=want)
+
+
+@case("Unique", "op")
+def unique(rng):
+    a = array(rng, ["float32", "int32"])
+    a = np.where(rng.random(a.shape) < 0.6, np.round(a), a).astype(a.dtype)
+    options = {"size": int(rng.integers(1, 40)), "sorted": flag(rng), "return_index": flag(rng), "return_counts": flag(rng),
+               "return_inverse": flag(rng), "fill_value": pick(rng, None, -3)}
+    if a.ndim == 1 and flag(rng):
+        options["axis"] = 0
+    return whole(lambda x: keras.src.ops.numpy.Unique(**options)(x), a)
 
 
 @case("AllClose", "op")

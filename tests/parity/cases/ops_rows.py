@@ -4,10 +4,9 @@ from . import refused
 from .kit import keras
 
 ops = keras.ops
-N = keras.src.ops.numpy
 REASON = "has as many results as the data say"
 
-FORMS = {"Nonzero": lambda x: ops.nonzero(x)[0], "Unique": lambda x: N.Unique()(x)}
+FORMS = {"Nonzero": lambda x: ops.nonzero(x)[0]}
 
 
 def form(name, call):
