@@ -63,6 +63,8 @@ static int do_slice(const kp_tf_sized_call *s, bool *done, kp_value **out)
         kp_lw_size have;
         bool first = kp_lw_expr_is_number(begin.l.at[i], &from);
         KP_TRY(kp_lw_expr_size(s->w, size.l.at[i], &have));
+        if ((first && (from < -INT32_MAX || from > INT32_MAX)) || have.n > INT32_MAX)
+            return kp_fail(KP_EMODEL, "layer \"%s\": a slice out of range", s->c->layer->path);
         if (first && from == 0 && (rest || (have.batch == 1 && x->shape[i] == KP_DIM_BATCH)))
             continue;
         if (first && (rest || kp_lw_expr_is_number(size.l.at[i], &n))) {
@@ -144,6 +146,14 @@ static int settle_key(const kp_tf_sized_call *s, kp_arg *key, int ndim, const kp
     return 0;
 }
 
+/* Counted from the back when below 0; -1..n. */
+static int64_t within(int64_t at, int64_t n)
+{
+    if (at < 0)
+        return at < -n ? -1 : at + n;
+    return at > n ? n : at;
+}
+
 /* An element or a range of a list of sizes. */
 static int pick_sizes(const kp_tf_sized_call *s, const kp_tf_list *l, const kp_arg *key, bool *done,
                       kp_value **out)
@@ -165,8 +175,9 @@ static int pick_sizes(const kp_tf_sized_call *s, const kp_tf_list *l, const kp_a
         return 0;
     int64_t from = a->kind == KP_ARG_INT ? a->integer : step > 0 ? 0 : n - 1;
     int64_t to = b->kind == KP_ARG_INT ? b->integer : step > 0 ? n : -n - 1;
-    from += from < 0 ? n : 0;
-    to += to < 0 ? n : 0;
+    from = within(from, n);
+    to = within(to, n);
+    from = step > 0 && from < 0 ? 0 : step < 0 && from == n ? n - 1 : from;
     for (int64_t i = from; step > 0 ? i < to : i > to; i += step)
         if (i >= 0 && i < n)
             picked[count++] = l->l.at[i];
