@@ -6,6 +6,7 @@ and what `kpredict run` says of a model or input that it does not take.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -77,12 +78,28 @@ def read_model(keras, path, architecture):
     return keras.models.load_model(str(path), compile=False)
 
 
+@contextlib.contextmanager
+def quiet():
+    """Without what native code writes to stderr: TensorFlow tells of oneDNN as it is imported, past
+    every setting. What fails within still says so by its exception."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def load(path, architecture, imports):
     reasons, own = [], False
     for name in candidates(path):
         try:
-            keras = __import__(name)
-            keras.models
+            with quiet():
+                keras = __import__(name)
+                keras.models
         except Exception as error:
             reasons.append(f"{name}: {first_line(error)}")
             continue
