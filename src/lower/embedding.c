@@ -178,6 +178,8 @@ static int do_masking(kp_lw *w, const kp_lw_call *c, kp_value **out)
         KP_TRY(kp_lw_numbers(c->layer, "mask_value", 1, &number, &n));
     KP_TRY(differs(w, number, x, &mask));
     KP_TRY(kp_lw_add_axis(w, mask->ndim, mask, &wide));
+    if (x->dtype == KP_BOOL) /* it meets the integer 0 */
+        KP_TRY(kp_lw_cast(w, KP_INT32, x, &x));
     KP_TRY(kp_lw_number(w, 0, x->dtype, &zero));
     KP_TRY(kp_lw_select(w, wide, x, zero, out));
     c->res->masks[0] = mask;

@@ -82,7 +82,8 @@ def integers(rng):
     flat = [L.MaxPooling2D(2, padding="same"), L.GlobalMaxPooling2D(keepdims=True), L.GlobalAveragePooling2D(),
             L.LayerNormalization(axis=[[2, -1], [-1, 1], 2][rng.integers(3)]), L.RMSNormalization(),
             L.GroupNormalization(1, axis=-2), L.Reshape((-1, 1)), L.UpSampling2D(2, interpolation="nearest"),
-            L.Permute((3, 1, 2)), L.Dense(4), L.PReLU(), L.ZeroPadding2D(1), L.Flatten(), L.Masking(1.0)]
+            L.Permute((3, 1, 2)), L.Dense(4), L.EinsumDense("abcd,de->abce", (None, None, 3)), L.ZeroPadding2D(1),
+            L.Flatten(), L.Masking(1.0)]
     layer = flat[rng.integers(len(flat))]
     if kind in ("int16", "bool") and isinstance(layer, (L.MaxPooling2D, L.ZeroPadding2D)):
         kind = "int32"
