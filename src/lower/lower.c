@@ -273,14 +273,14 @@ static int64_t from_file(int64_t rows, int64_t dflt)
  * and with that the outputs are rows, that is the model's batch. */
 static int lower_whole(kp_keras *k, kp_arena *mem, kp_lower_options how, kp_lowered *out)
 {
-    int64_t fixed = from_file(out->fixed_batch, KP_PREDICT_BATCH);
-    int64_t named = from_file(out->named_rows, 0);
-    how.rows = how.batch > 0 ? how.batch : fixed;
+    int64_t first = from_file(out->fixed_batch, KP_PREDICT_BATCH);
+    int64_t named = how.batch > 0 ? 0 : from_file(out->named_rows, 0);
+    first = how.rows = how.batch > 0 ? how.batch : first;
     kp_lowered_fini(out);
     int status = lower_for(k, mem, &how, out);
-    if (how.batch > 0 || named == 0 || named == how.rows || (status == 0 && gives_rows(out)))
+    out->named_rows = 0;
+    if (named == 0 || named == first || (status == 0 && gives_rows(out)))
         return status;
-    int64_t first = how.rows;
     how.rows = named;
     kp_lowered_fini(out);
     if (lower_for(k, mem, &how, out) == 0 && gives_rows(out)) {
@@ -289,7 +289,9 @@ static int lower_whole(kp_keras *k, kp_arena *mem, kp_lower_options how, kp_lowe
     }
     how.rows = first;
     kp_lowered_fini(out);
-    return lower_for(k, mem, &how, out);
+    status = lower_for(k, mem, &how, out);
+    out->named_rows = 0;
+    return status;
 }
 
 /* Row by row; if that cannot be, for a number of rows. */

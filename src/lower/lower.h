@@ -46,7 +46,7 @@ typedef struct kp_lowered {
     int n_variables;
     int64_t fixed_batch;      /* the batch size that the file's InputLayers fix; 0: none */
     int64_t rows;             /* the graph is for so many rows, no others; 0: for any number */
-    int64_t named_rows;       /* that an operation takes for the whole batch; 0: none */
+    int64_t named_rows;       /* rows, because an operation names them as the whole batch; else 0 */
     struct kp_lw_user *users; /* states of plug-ins' kernels, which nodes of the graph hold */
     bool softmax_output;
     json_t *made;           /* configurations of operations that stand for others in the file */

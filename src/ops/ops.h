@@ -8,7 +8,9 @@
  * several threads at once. Blocks: nothing.
  *
  * Every function computes in double where the type is a float, in int64 where it is an integer, and
- * is exact for integers, booleans and strings. A row's bytes do not depend on the other rows.
+ * is exact for integers, booleans and strings. A row's bytes do not depend on the other rows,
+ * where an input has the batch; what a function does with an array that holds all rows is another
+ * matter (rows.h).
  */
 #ifndef KP_OPS_H
 #define KP_OPS_H
