@@ -18,19 +18,20 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref)
     return there ? env->results[ref.call].masks[ref.tensor] : NULL;
 }
 
-/* Item i in the order in which Keras flattens a structure: dicts by sorted key. */
-static const kp_arg *item_at(const kp_arg *a, int i)
+enum { DICT_MAX = 4096 };
+
+/* The item after the last one (-1: the first) in the order in which Keras flattens a structure:
+ * dicts by sorted key. */
+static int next_item(const kp_arg *a, int last)
 {
-    if (a->kind != KP_ARG_DICT || !a->keys)
-        return &a->items[i];
-    for (int k = 0; k < a->n_items; k++) {
-        int smaller = 0;
-        for (int j = 0; j < a->n_items; j++)
-            smaller += strcmp(a->keys[j], a->keys[k]) < 0;
-        if (smaller == i)
-            return &a->items[k];
-    }
-    return &a->items[i];
+    if (a->kind != KP_ARG_DICT || !a->keys || a->n_items > DICT_MAX)
+        return last + 1;
+    int next = a->n_items;
+    for (int i = 0; i < a->n_items; i++)
+        if ((last < 0 || strcmp(a->keys[i], a->keys[last]) > 0) &&
+            (next == a->n_items || strcmp(a->keys[i], a->keys[next]) < 0))
+            next = i;
+    return next;
 }
 
 /* out->n counts all tensors; they are written when there is room (values NULL: only counted).
@@ -51,8 +52,8 @@ static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants,
             return kp_fail(KP_ELIMIT, "a call has more than %d inputs", KP_NODE_INPUTS_MAX);
     }
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
-        for (int i = 0; i < a->n_items; i++)
-            KP_TRY(walk(w, env, item_at(a, i), constants, out));
+        for (int i = next_item(a, -1); i < a->n_items; i = next_item(a, i))
+            KP_TRY(walk(w, env, &a->items[i], constants, out));
     return 0;
 }
 
@@ -75,7 +76,8 @@ static const kp_arg *by_name(const kp_call *call)
 {
     const kp_layers *m = call->layer->model;
     const kp_arg *dict = call->args.n_items == 1 ? &call->args.items[0] : NULL;
-    if (!m || !dict || dict->kind != KP_ARG_DICT || m->inputs.kind == KP_ARG_DICT)
+    if (!m || !dict || dict->kind != KP_ARG_DICT || dict->n_items > DICT_MAX ||
+        m->inputs.kind == KP_ARG_DICT)
         return NULL;
     for (int j = 0; j < m->n_inputs; j++)
         if (!item_of(dict, input_name(m, j)))
@@ -115,8 +117,11 @@ static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
     bool list = mask && (mask->kind == KP_ARG_LIST || mask->kind == KP_ARG_DICT);
     int n = !mask ? 0 : list ? mask->n_items : 1;
-    for (int i = 0; i < n && i < out->n; i++) {
-        const kp_arg *a = list ? item_at(mask, i) : mask;
+    for (int i = 0, at = -1; i < n && i < out->n; i++) {
+        at = list ? next_item(mask, at) : at;
+        if (list && at >= n)
+            break;
+        const kp_arg *a = list ? &mask->items[at] : mask;
         if (list)
             out->masks[i] = NULL;
         if (a->kind == KP_ARG_REF)

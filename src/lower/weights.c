@@ -118,6 +118,8 @@ static bool is_unbuilt(kp_lw *w, const char *sub, int index, const char *name)
     return false;
 }
 
+enum { INITIAL_MAX = 1 << 24 }; /* elements of what no file holds */
+
 static int initial(kp_lw *w, int index, const char *name, int ndim, const int64_t *shape,
                    kp_value **out)
 {
@@ -137,7 +139,7 @@ static int initial(kp_lw *w, int index, const char *name, int ndim, const int64_
                        l->path, l->class_name, name);
     value = ones ? 1 : class_name[0] == 'Z' ? 0 : value;
     int64_t count;
-    if (!kp_shape_count(shape, ndim, &count) || count > INT32_MAX)
+    if (!kp_shape_count(shape, ndim, &count) || count > INITIAL_MAX)
         return kp_fail(KP_ELIMIT, "layer \"%s\": the weight \"%s\" is too large", l->path, name);
     void *data = kp_graph_alloc(w->g, (size_t)count * kp_dtype_size(w->real));
     if (!data)
