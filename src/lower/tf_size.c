@@ -37,7 +37,7 @@ static bool list_of_items(const kp_tf_sized_call *s, const kp_arg *a, int depth,
     return out->l.at != NULL;
 }
 
-bool kp_tf_list_of(const kp_tf_sized_call *s, const kp_arg *a, int depth, kp_tf_list *out)
+static bool any_list(const kp_tf_sized_call *s, const kp_arg *a, int depth, kp_tf_list *out)
 {
     kp_lw_operand o;
     *out = (kp_tf_list){0};
@@ -57,6 +57,11 @@ bool kp_tf_list_of(const kp_tf_sized_call *s, const kp_arg *a, int depth, kp_tf_
     out->vector = o.value->ndim == 1;
     out->type = o.value->dtype;
     return true;
+}
+
+bool kp_tf_list_of(const kp_tf_sized_call *s, const kp_arg *a, int depth, kp_tf_list *out)
+{
+    return any_list(s, a, depth, out) && out->l.n > 0;
 }
 
 int kp_tf_result(const kp_tf_sized_call *s, kp_dtype type, bool vector, const kp_lw_size_list *l,
@@ -142,8 +147,7 @@ static int do_concat(const kp_tf_sized_call *s, bool *done, kp_value **out)
     kp_dtype type = KP_DTYPE_NONE;
     for (int i = 0; values && values->kind == KP_ARG_LIST && i < values->n_items; i++) {
         kp_tf_list a;
-        if (!kp_tf_list_of(s, &values->items[i], 0, &a) || !a.vector ||
-            l.n + a.l.n > KP_LW_SIZES_MAX)
+        if (!any_list(s, &values->items[i], 0, &a) || !a.vector || l.n + a.l.n > KP_LW_SIZES_MAX)
             return 0;
         memcpy(all + l.n, a.l.at, (size_t)a.l.n * sizeof *all);
         l.n += a.l.n;

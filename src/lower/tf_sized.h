@@ -40,7 +40,7 @@ extern const kp_tf_sized_entry kp_tf_part_functions[];
 const kp_arg *kp_tf_arg(const kp_tf_sized_call *s, int position, const char *name);
 int kp_tf_named_type(const kp_tf_sized_call *s, int position, const char *name, kp_dtype dflt,
                      kp_dtype *out);
-/* false: the argument is something else. depth: 0. */
+/* At least one number; false: the argument is something else. depth: 0. */
 bool kp_tf_list_of(const kp_tf_sized_call *s, const kp_arg *a, int depth, kp_tf_list *out);
 int kp_tf_result(const kp_tf_sized_call *s, kp_dtype type, bool vector, const kp_lw_size_list *l,
                  bool *done, kp_value **out);
