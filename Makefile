@@ -66,7 +66,7 @@ bench: all ## tables under bench/results/
 	@.venv/bin/pip install -q --disable-pip-version-check -r tools/requirements-bench.txt
 	@$(PYTHON) bench/run_all.py --build $(BUILD)
 
-coverage: all ## docs/coverage.md: every class with the number of random cases and the worst error
+coverage: all ## docs/coverage.md: classes, random cases, worst errors; KP_LONG=1: large applications too
 	@cmake -S . -B $(BUILD) -G $(GENERATOR) -DKP_TESTS=ON >/dev/null && cmake --build $(BUILD) $(QUIET)
 	@rm -f $(BUILD)/cases.jsonl
 	-@KP_CASE_RESULTS=$(abspath $(BUILD))/cases.jsonl KP_BUILD_DIR=$(BUILD) TF_CPP_MIN_LOG_LEVEL=3 \
