@@ -114,7 +114,9 @@ def several_axes(rng):
     inputs = Inputs(rng)
     rank = int(rng.integers(2, 4))
     shape = sizes(rng, rank)
-    other, axes = list(shape), sorted(rng.choice(range(1, rank + 1), int(rng.integers(1, rank + 1)), replace=False))
+    # One axis of three gives scores of 6 axes, over one of which TensorFlow's Softmax by oneDNN fails.
+    n_axes = int(rng.integers(rank - 1, rank + 1))
+    other, axes = list(shape), sorted(rng.choice(range(1, rank + 1), n_axes, replace=False))
     for a in axes:
         other[a - 1] = int(rng.integers(1, 5))
     layer = L.MultiHeadAttention(int(rng.integers(1, 3)), 3, value_dim=2, use_gate=flip(rng),
