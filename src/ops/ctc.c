@@ -25,8 +25,7 @@ static double log_add(double a, double b)
     return most == -(double)INFINITY ? most : most + log1p(exp(-fabs(a - b)));
 }
 
-/* The log-probability of one class at one step: x holds that step's logits. */
-static void log_softmax(const kp_tensor *logits, int64_t at, int64_t classes, double *x)
+void kp_ctc_log_softmax(const kp_tensor *logits, int64_t at, int64_t classes, double *x)
 {
     double most = -(double)INFINITY, sum = 0;
     kp_ops_load(logits, at, 1, classes, x);
@@ -64,7 +63,7 @@ static double loss(row *r, const kp_tensor *logits, int64_t at)
 {
     int64_t last = 2 * r->n_labels;
     for (int64_t t = 0; t < r->steps; t++) {
-        log_softmax(logits, at + t * r->classes, r->classes, r->x);
+        kp_ctc_log_softmax(logits, at + t * r->classes, r->classes, r->x);
         step(r, t == 0);
     }
     return -(last > 0 ? log_add(r->now[last], r->now[last - 1]) : r->now[last]);

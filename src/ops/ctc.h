@@ -30,4 +30,8 @@ typedef struct kp_ctc_beam {
     bool scores;
 } kp_ctc_beam;
 
+/* x[classes]: the logarithms of the probabilities of the classes whose logits begin at element
+ * `at`. */
+void kp_ctc_log_softmax(const kp_tensor *logits, int64_t at, int64_t classes, double *x);
+
 #endif

@@ -153,18 +153,6 @@ static int step(search *s)
     return 0;
 }
 
-static void log_softmax(const kp_tensor *logits, int64_t at, int64_t classes, double *x)
-{
-    double most = -(double)INFINITY, sum = 0;
-    kp_ops_load(logits, at, 1, classes, x);
-    for (int64_t i = 0; i < classes; i++)
-        most = fmax(most, x[i]);
-    for (int64_t i = 0; i < classes; i++)
-        sum += exp(x[i] - most);
-    for (int64_t i = 0; i < classes; i++)
-        x[i] -= most + log(sum);
-}
-
 static int search_row(search *s, const kp_tensor *logits, int64_t at, int64_t steps)
 {
     int root;
@@ -174,7 +162,7 @@ static int search_row(search *s, const kp_tensor *logits, int64_t at, int64_t st
     s->leaves[0] = root;
     s->n_leaves = 1;
     for (int64_t t = 0; t < steps; t++) {
-        log_softmax(logits, at + t * s->classes, s->classes, s->x);
+        kp_ctc_log_softmax(logits, at + t * s->classes, s->classes, s->x);
         KP_TRY(step(s));
     }
     sort_leaves(s);
