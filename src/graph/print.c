@@ -201,7 +201,7 @@ static void print_slice(kp_buf *b, const kp_node *n)
 /* What a node's shape does not tell. */
 static void print_attr(kp_buf *b, const kp_node *n)
 {
-    int ndim = n->n_inputs > 0 ? n->inputs[0]->ndim : 0;
+    int ndim = n->n_inputs > 0 && n->inputs[0] != NULL ? n->inputs[0]->ndim : 0;
     switch (n->op) {
     case KP_OP_INPUT:
         kp_buf_printf(b, " %d", n->attr.input.index);

@@ -26,7 +26,7 @@ static int check_shape(const kp_node *n, int64_t symbol)
     bool pads_known = true;
     for (int i = 0; same && i < v.ndim; i++)
         same = same_size(v.shape[i], n->output->shape[i]);
-    for (int i = 0; n->n_inputs > 0 && i < n->inputs[0]->ndim; i++)
+    for (int i = 0; w != NULL && i < n->inputs[0]->ndim; i++)
         pads_known = pads_known && n->inputs[0]->shape[i] >= KP_DIM_BATCH;
     if (!same)
         return broken(n, "the result's type or shape is not what follows from the inputs");

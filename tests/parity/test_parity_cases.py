@@ -6,11 +6,12 @@ a file to which each case adds a line (tools/coverage makes the table of them).
 """
 
 import os
+import subprocess
 import time
 import zlib
 
 import pytest
-from parity_kit import execute, keras, note_case, np, reference
+from parity_kit import BUILD, execute, keras, note_case, np, reference
 
 from cases import REFUSED, Expect, load
 
@@ -43,6 +44,13 @@ def as_text(a):
     return a
 
 
+def look_at(path):
+    """What is shown of a model goes through its whole graph too."""
+    for verb in ("inspect", "summary"):
+        done = subprocess.run([BUILD / "kpredict", verb, path], capture_output=True, text=True)
+        assert done.returncode == 0, (verb, done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("kind,name", sorted(REGISTRY), ids=lambda v: str(v))
 def test_case(kind, name, seed, tmp_path):
@@ -58,6 +66,8 @@ def test_case(kind, name, seed, tmp_path):
     for fmt in expect.formats:
         path = tmp_path / f"m.{fmt}"
         model.save(path)
+        if seed == 0:
+            look_at(path)
         ref = execute(path, inputs, tmp_path, "ref")
         cpu = execute(path, inputs, tmp_path, "cpu")
         for r, c, w in zip(ref, cpu, want, strict=True):
