@@ -139,6 +139,50 @@ int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_res
     return given_masks(env, call, out);
 }
 
+/* ---- tensors that stand for others while a call is lowered ---- */
+
+static int swap_at(kp_lw *w, kp_lw_swaps *s, kp_value **at)
+{
+    kp_value *now = *at;
+    if (now)
+        KP_TRY(s->instead(s->ctx, *at, &now));
+    kp_lw_swap *swap = now != *at ? kp_arena_alloc(w->mem, sizeof *swap) : NULL;
+    if (now == *at)
+        return 0;
+    if (!swap)
+        return KP_ENOMEM;
+    *swap = (kp_lw_swap){s->newest, at, *at};
+    s->newest = swap;
+    *at = now;
+    return 0;
+}
+
+static int swap_argument(kp_lw *w, const kp_lw_env *env, const kp_arg *a, kp_lw_swaps *s)
+{
+    kp_value *there;
+    if (a->kind == KP_ARG_REF) {
+        KP_TRY(kp_lw_ref(env, a->ref, &there));
+        KP_TRY(swap_at(w, s, &env->results[a->ref.call].values[a->ref.tensor]));
+        KP_TRY(swap_at(w, s, &env->results[a->ref.call].masks[a->ref.tensor]));
+    }
+    if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT || a->kind == KP_ARG_SLICE)
+        for (int i = 0; i < a->n_items; i++)
+            KP_TRY(swap_argument(w, env, &a->items[i], s));
+    return 0;
+}
+
+int kp_lw_swap_in(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_swaps *s)
+{
+    KP_TRY(swap_argument(w, env, &call->args, s));
+    return swap_argument(w, env, &call->kwargs, s);
+}
+
+void kp_lw_swap_back(kp_lw_swaps *s)
+{
+    for (; s->newest; s->newest = s->newest->before)
+        *s->newest->at = s->newest->was;
+}
+
 const kp_arg *kp_lw_keyword(const kp_call *call, const char *name)
 {
     for (int i = 0; i < call->kwargs.n_items; i++)

@@ -174,6 +174,20 @@ int kp_lw_collect(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_res
 int kp_lw_ref(const kp_lw_env *env, kp_ref ref, kp_value **out);
 /* The mask that came with it, NULL if none. */
 kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref);
+/* What a call finds in place of earlier calls' results while it is lowered. */
+typedef struct kp_lw_swap {
+    struct kp_lw_swap *before;
+    kp_value **at, *was;
+} kp_lw_swap;
+typedef struct kp_lw_swaps {
+    int (*instead)(void *ctx, kp_value *was, kp_value **now); /* *now is was when it is called */
+    void *ctx;
+    kp_lw_swap *newest;
+} kp_lw_swaps;
+/* The tensors among the call's arguments, and their masks, become what s->instead says; also after
+ * a failure kp_lw_swap_back puts them back. */
+int kp_lw_swap_in(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_swaps *s);
+void kp_lw_swap_back(kp_lw_swaps *s);
 /* An argument by name only; NULL if absent. */
 const kp_arg *kp_lw_keyword(const kp_call *call, const char *name);
 /* An argument by position or, if it is not there, by name; NULL if absent. */

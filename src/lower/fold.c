@@ -96,44 +96,11 @@ static int add_tensor(fold *f, kp_value *v)
     return add_pair(f, v, inner);
 }
 
-/* ---- the call's tensors, replaced ---- */
-
-typedef struct replaced {
-    struct replaced *before;
-    kp_value **at, *was;
-} replaced;
-
-static int replace_at(fold *f, kp_value **at, replaced **all)
+static int instead(void *ctx, kp_value *was, kp_value **now)
 {
-    kp_value *inner = *at ? inner_of(f, *at) : NULL;
-    replaced *r = inner ? kp_arena_alloc(f->w->mem, sizeof *r) : NULL;
-    if (!inner)
-        return 0; /* none, or replaced already */
-    if (!r)
-        return KP_ENOMEM;
-    *r = (replaced){*all, at, *at};
-    *all = r;
-    *at = inner;
+    kp_value *inner = inner_of(ctx, was);
+    *now = inner ? inner : was;
     return 0;
-}
-
-static int replace(fold *f, const kp_lw_env *env, const kp_arg *a, replaced **all)
-{
-    if (a->kind == KP_ARG_REF && a->ref.call >= 0 && a->ref.call < env->n_calls &&
-        a->ref.tensor >= 0 && a->ref.tensor < env->results[a->ref.call].n) {
-        KP_TRY(replace_at(f, &env->results[a->ref.call].values[a->ref.tensor], all));
-        KP_TRY(replace_at(f, &env->results[a->ref.call].masks[a->ref.tensor], all));
-    }
-    if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT || a->kind == KP_ARG_SLICE)
-        for (int i = 0; i < a->n_items; i++)
-            KP_TRY(replace(f, env, &a->items[i], all));
-    return 0;
-}
-
-static void put_back(replaced *all)
-{
-    for (; all; all = all->before)
-        *all->at = all->was;
 }
 
 /* ---- the MAP ---- */
@@ -158,15 +125,13 @@ typedef struct request {
  * result, which may be one of the body's inputs. */
 static int lower_body(fold *f, const request *r, kp_lw_result *out)
 {
-    replaced *all = NULL;
+    kp_lw_swaps swaps = {.instead = instead, .ctx = f};
     int status = body_inputs(f, r->in);
     if (status == 0)
-        status = replace(f, r->env, &r->call->args, &all);
-    if (status == 0)
-        status = replace(f, r->env, &r->call->kwargs, &all);
+        status = kp_lw_swap_in(f->w, r->env, r->call, &swaps);
     if (status == 0)
         status = r->once(f->w, r->env, r->call, out);
-    put_back(all);
+    kp_lw_swap_back(&swaps);
     return status;
 }
 

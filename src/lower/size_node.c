@@ -61,7 +61,7 @@ static int open_size(kp_lw *w, const kp_lw_expr *e, int64_t *out)
     return 0;
 }
 
-static int set_symbols(kp_lw *w, kp_computed *p, const kp_lw_expr *const *exprs, const kp_value *x)
+static int set_symbols(kp_lw *w, kp_computed *p, const kp_lw_expr *const *exprs)
 {
     int step = p->kind == KP_COMPUTED_SLICE ? 3 : 1;
     if (p->kind == KP_COMPUTED_NUMBERS)
@@ -82,7 +82,6 @@ static int set_symbols(kp_lw *w, kp_computed *p, const kp_lw_expr *const *exprs,
         if (*symbol == 0)
             return kp_lw_view_refuse(w, "it makes a tensor without elements");
     }
-    (void)x;
     return 0;
 }
 
@@ -112,7 +111,7 @@ int kp_lw_computed(kp_lw *w, const kp_computed *proto, const kp_lw_expr *const *
     for (int i = 0; i < n; i++)
         if (exprs[i])
             KP_TRY(translate(&b, exprs[i], &p->expr[i]));
-    KP_TRY(set_symbols(w, p, exprs, x));
+    KP_TRY(set_symbols(w, p, exprs));
     KP_TRY(settle_range(w, p, exprs));
     kp_node node = {.op = KP_OP_KERNEL,
                     .n_inputs = b.n_in,

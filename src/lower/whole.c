@@ -62,55 +62,18 @@ int kp_lw_result_rows(kp_lw *w, kp_lw_result *r)
     return 0;
 }
 
-/* What a call finds in place of an earlier call's result, for as long as it is lowered. */
-typedef struct swap {
-    kp_value **at, *was;
-} swap;
-
-typedef struct swaps {
-    swap *list;
-    int n, room;
-} swaps;
-
-static int swap_in(kp_lw *w, swaps *s, kp_value **at)
+static int instead(void *ctx, kp_value *was, kp_value **now)
 {
-    if (s->n == s->room) {
-        int room = s->room ? s->room * 2 : 16;
-        swap *more = kp_arena_array(w->mem, (size_t)room, sizeof *more);
-        if (!more)
-            return KP_ENOMEM;
-        if (s->n > 0)
-            memcpy(more, s->list, (size_t)s->n * sizeof *more);
-        s->list = more;
-        s->room = room;
-    }
-    s->list[s->n++] = (swap){at, *at};
-    return to_whole(w, *at, at);
-}
-
-static int swap_argument(kp_lw *w, const kp_lw_env *env, const kp_arg *a, swaps *s)
-{
-    kp_value *there;
-    if (a->kind == KP_ARG_REF) {
-        KP_TRY(kp_lw_ref(env, a->ref, &there));
-        KP_TRY(swap_in(w, s, &env->results[a->ref.call].values[a->ref.tensor]));
-        return swap_in(w, s, &env->results[a->ref.call].masks[a->ref.tensor]);
-    }
-    for (int i = 0; (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT) && i < a->n_items; i++)
-        KP_TRY(swap_argument(w, env, &a->items[i], s));
-    return 0;
+    return to_whole(ctx, was, now);
 }
 
 int kp_lw_whole_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_once once,
                      kp_lw_result *out)
 {
-    swaps s = {0};
-    int status = swap_argument(w, env, &call->args, &s);
-    if (status == 0)
-        status = swap_argument(w, env, &call->kwargs, &s);
+    kp_lw_swaps swaps = {.instead = instead, .ctx = w};
+    int status = kp_lw_swap_in(w, env, call, &swaps);
     if (status == 0)
         status = once(w, env, call, out);
-    while (s.n-- > 0)
-        *s.list[s.n].at = s.list[s.n].was;
+    kp_lw_swap_back(&swaps);
     return status;
 }
