@@ -43,11 +43,16 @@ check-long: check asan tsan
 ASAN_PYTESTS = tests/cli tests/io tests/e2e tests/keras tests/hostile tests/parity/test_parity_layers.py \
   tests/parity/test_parity_cases.py
 
+# With gcc 12's runtime on a glibc of today, a thread's own variables that lie 16 bytes behind a page's
+# begin are taken for an old glibc's block with a header, and the leak check reads an address that is
+# none. Its book of such blocks is therefore off.
+ASAN_SETTINGS = ASAN_OPTIONS=intercept_tls_get_addr=0
+
 asan: ## every test with AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(CMAKE) -S . -B $(BUILD)-asan -G $(GENERATOR) -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_C_FLAGS=-O1 -DKP_SANITIZE=address,undefined -DKP_TESTS=ON >/dev/null
 	@$(CMAKE) --build $(BUILD)-asan $(QUIET)
-	@KP_CASE_SEEDS=1 $(NORANDOM) tools/run_checks.sh $(BUILD)-asan $(ASAN_PYTESTS)
+	@$(ASAN_SETTINGS) KP_CASE_SEEDS=1 $(NORANDOM) tools/run_checks.sh $(BUILD)-asan $(ASAN_PYTESTS)
 
 tsan: ## hub, ipc, runtime and the API stress with ThreadSanitizer
 	@$(CMAKE) -S . -B $(BUILD)-tsan -G $(GENERATOR) -DCMAKE_BUILD_TYPE=Debug \
