@@ -73,14 +73,19 @@ static int do_logsumexp(kp_lw *w, const kp_lw_call *c, kp_value **out)
 static int do_cdist(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_value *x, *y;
-    int64_t d;
+    int64_t d, of_y;
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 0, "x"), &x));
     KP_TRY(kp_lw_tensor_of(w, c, kp_lw_arg(c, 1, "y"), &y));
     if (x->ndim < 2 || y->ndim < 2)
-        return kp_lw_rank(c, 2);
+        return kp_fail(KP_EMODEL, "layer \"%s\": it takes two tensors of 2 axes or more",
+                       c->layer->path);
     KP_TRY(kp_lw_float(w, x, &x));
     KP_TRY(kp_lw_float(w, y, &y));
     KP_TRY(kp_lw_known(x, x->ndim - 1, &d));
+    KP_TRY(kp_lw_known(y, y->ndim - 1, &of_y));
+    if (d != of_y)
+        return kp_fail(KP_EMODEL, "layer \"%s\": distances between rows of %lld and of %lld",
+                       c->layer->path, (long long)d, (long long)of_y);
     KP_TRY(kp_lw_reshape(w, x->ndim - 1, (int64_t[]){1, d}, 2, x, &x));
     KP_TRY(kp_lw_reshape(w, y->ndim - 2, (int64_t[]){1, -1, d}, 3, y, &y));
     KP_TRY(kp_lw_binary(w, KP_BIN_SUB, x, y, &x));

@@ -158,6 +158,14 @@ def only(cls, shape, **config):
     return lambda: model([entry(shape=shape), layer(cls, "only", ["x"], **config)])
 
 
+def distance(y):
+    config = model([entry("a", (None, 4, 6)), entry("b", (None, 3, 8)),
+                    layer("CDist", "only", ["a"], module="keras.src.ops.math")],
+                   inputs=[["a", 0, 0], ["b", 0, 0]])
+    find(config, "only")["inbound_nodes"][0]["args"].append(y)
+    return config
+
+
 def graphs():
     yield config_case("self-loop", set_ref("d1", "d1"), "d1")
     yield config_case("cycle", set_ref("c1", "d1"), "c1", "d1", "n1", "f")
@@ -248,6 +256,8 @@ def graphs():
         yield config_case(name, lambda s=inputs, c=cls: model(
             [entry("a", s[0]), entry("b", s[1]), layer(c, "only", ["a", "b"])],
             inputs=[["a", 0, 0], ["b", 0, 0]]), "only")
+    for i, y in enumerate([0.5, "NaN", None, [], ref("b")]):
+        yield config_case(f"distance-{i}", lambda v=y: distance(v), "only")
 
 
 # ---- the same in a legacy file ----
