@@ -222,6 +222,9 @@ int kp_lw_rank(const kp_lw_call *c, int rank)
 int kp_lw_known(const kp_value *x, int axis, int64_t *out)
 {
     char text[KP_SHAPE_TEXT];
+    if (axis < 0 || axis >= x->ndim)
+        return kp_fail(KP_EMODEL, "the input %s has too few axes",
+                       kp_shape_text(x->shape, x->ndim, text, sizeof text));
     *out = x->shape[axis];
     if (*out >= 0)
         return 0;
