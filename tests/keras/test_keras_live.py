@@ -157,7 +157,7 @@ APPS = ["MobileNetV2", "ResNet50", "EfficientNetB0", "MobileNetV3Small", "DenseN
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 @pytest.mark.parametrize("name", sorted(MADE) + APPS)
 def test_every_weight(name, ending, tmp_path):
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     if name in MADE:
         model = MADE[name]()
     else:
@@ -169,7 +169,7 @@ def test_every_weight(name, ending, tmp_path):
 @pytest.mark.parametrize("name", ["MobileNetV2", "DenseNet121"])
 def test_application_inside_a_model(name, ending, tmp_path):
     """Transfer learning: a frozen base, called with training=False."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     base = getattr(keras.applications, name)(weights=None, include_top=False,
                                              input_shape=(64, 64, 3))
     base.trainable = name == "DenseNet121"
@@ -184,7 +184,7 @@ def test_application_inside_a_model(name, ending, tmp_path):
 @pytest.mark.parametrize("name", sorted(MADE))
 def test_tree(name, ending, tmp_path):
     """Each layer is there, each call once, each reference to a call before it."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     model = MADE[name]()
     path = str(tmp_path / ("m" + ending))
     model.save(path)
@@ -202,7 +202,7 @@ def test_tree(name, ending, tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16", "bfloat16",
                                     "float64"])
 def test_types(policy, tmp_path):
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     i = keras.Input((9, 5))
     x = layers.Conv1D(7, 3, dtype=policy)(i)
     model = keras.Model(i, layers.Dense(3, dtype=policy)(x))

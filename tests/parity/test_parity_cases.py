@@ -73,7 +73,7 @@ def test_case(kind, name, seed, tmp_path):
         for r, c, w in zip(ref, cpu, want, strict=True):
             worst = max(worst, check(as_text(r), w, expect), check(as_text(c), w, expect))
     note_case(kind, name, BASE + seed, worst)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
 
 
 @pytest.mark.parametrize("kind,name", sorted(REFUSED), ids=lambda v: str(v))

@@ -73,7 +73,7 @@ def loaded(make, path):
 
 @pytest.mark.parametrize("make", ALL, ids=lambda f: f.__name__)
 def test_summary(make, engine, tmp_path):
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = loaded(make, tmp_path / "m.keras")
     for options in VARIANTS if make not in LARGE else VARIANTS[:1]:
         want = keras_text(model, **options)
@@ -90,7 +90,7 @@ NOT_IN_H5 = {"operations", "chain_with_an_operation", "operations_with_two_input
 @pytest.mark.parametrize("make", [m for m in ALL if m.__name__ not in NOT_IN_H5 and m not in LARGE],
                          ids=lambda f: f.__name__)
 def test_summary_of_h5(make, engine, tmp_path):
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = loaded(make, tmp_path / "m.h5")
     for options in (dict(), dict(expand_nested=True, show_trainable=True)):
         assert ours(engine, tmp_path / "m.h5", **options) == keras_text(model, **options), options
@@ -101,7 +101,7 @@ def test_enough_models():
 
 
 def test_json_and_cost(engine, tmp_path):
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = frozen_within()
     model.save(tmp_path / "m.keras")
     got = json.loads(ours(engine, tmp_path / "m.keras", json=True, cost=True, expand_nested=True))
