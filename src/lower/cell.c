@@ -93,6 +93,12 @@ int kp_cell_read(kp_lw *w, const kp_layer *layer, kp_layer *owner, const char *s
     if (out->kind == KP_CELL_STACK)
         return read_stack(w, layer, out);
     bool old = kp_lw_is_null(layer, "units") && k->rank == 0; /* Keras 1 */
+    if (old && kp_lw_is_null(layer, "output_dim"))
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\" (%s): the file does not say what the cell is made of (early "
+                       "versions of Keras 2 did not store it): load the weights into the model in "
+                       "a later Keras and save it again",
+                       layer->path, layer->class_name);
     KP_TRY(read_sizes(layer,
                       k->rank > 0 ? "filters"
                       : old       ? "output_dim"

@@ -236,6 +236,8 @@ def graphs():
         "resizing-0": only("Resizing", (None, 4, 4, 3), height=0, width=5),
         "embedding": only("Embedding", (None, 4), input_dim=2**40, output_dim=2**40),
         "lstm": only("LSTM", (None, 4, 5), units=2**40),
+        # as Keras 2.0.9 wrote cells
+        "rnn-nothing": only("RNN", (None, 4, 5), cell={"class_name": "LSTMCell", "config": {"name": "c"}}),
         "softmax": only("Softmax", (None, 4), axis=9),
         "time": only("TimeDistributed", (None, 4, 5), layer=None),
         "time-self": only("TimeDistributed", (None, 4, 5), layer={"class_name": "TimeDistributed",
