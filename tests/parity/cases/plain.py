@@ -2,7 +2,7 @@
 inference, scaling."""
 
 from . import Expect, case
-from .kit import L, activation, channels, flag, inputs_of, keras, layer_case, np, optional, pick, sizes
+from .kit import BATCH, L, activation, channels, flag, inputs_of, keras, layer_case, np, optional, pick, sizes
 
 
 @case("Activation")
@@ -125,7 +125,9 @@ def dot(rng):
 def merge(name):
     @case(name)
     def one(rng):
-        shape = sizes(rng, int(rng.integers(1, 5)), 2, 6)
+        # No size is BATCH: with rows that are known, as here and not in predict, Keras' addition takes a
+        # column of so many for a bias of its features.
+        shape = sizes(rng, int(rng.integers(1, 5)), BATCH + 1, 7)
         n = 2 if name == "Subtract" else int(rng.integers(2, 5))
         shapes = [tuple(s if flag(rng, 0.8) else 1 for s in shape) for _ in range(n)]
         if flag(rng, 0.2) and len(shape) > 1:
