@@ -9,10 +9,11 @@ static int infer(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(kp_ops_input(n, 1, 3, &logits));
     for (int i = 2; i < 4; i++) {
         KP_TRY(kp_ops_input(n, i, 1, &v));
-        if (v->ndim != 1)
-            return kp_node_fail(n, KP_ESHAPE, "lengths have one axis");
+        if (v->ndim != 1 || !kp_ops_same_size(v->shape[0], logits->shape[0]))
+            return kp_node_fail(n, KP_ESHAPE, "lengths have one axis, of as many rows as logits");
     }
-    if (labels->ndim != 2 || logits->ndim != 3)
+    if (labels->ndim != 2 || logits->ndim != 3 ||
+        !kp_ops_same_size(labels->shape[0], logits->shape[0]))
         return kp_node_fail(n, KP_ESHAPE, "labels of %d axes and logits of %d", labels->ndim,
                             logits->ndim);
     kp_ops_shape(out, KP_FLOAT32, 1, logits->shape);

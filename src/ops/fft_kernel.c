@@ -9,10 +9,8 @@ static int infer(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(kp_ops_not_batch(n, re, p->n_axes));
     if (n->n_inputs > 1) {
         KP_TRY(kp_ops_input(n, 1, re->ndim, &im));
-        for (int i = 0; i < re->ndim; i++)
-            if (im->ndim != re->ndim ||
-                (im->shape[i] >= 0 && re->shape[i] >= 0 && im->shape[i] != re->shape[i]))
-                return kp_node_fail(n, KP_ESHAPE, "the real and the imaginary part differ");
+        if (!kp_ops_same_shape(re, im))
+            return kp_node_fail(n, KP_ESHAPE, "the real and the imaginary part differ");
     }
     kp_ops_shape(out, KP_FLOAT32, re->ndim, re->shape);
     int64_t *last = &out->shape[re->ndim - 1], size = p->length > 0 ? p->length : *last;

@@ -48,6 +48,22 @@ static inline int kp_ops_not_batch(const kp_node *n, const kp_value *v, int n_ax
     return 0;
 }
 
+/* Whether two axes that run side by side may be of one size: they are, or one is still open. */
+static inline bool kp_ops_same_size(int64_t a, int64_t b)
+{
+    return a == b || (a <= KP_DIM_UNKNOWN && b != KP_DIM_BATCH) ||
+           (b <= KP_DIM_UNKNOWN && a != KP_DIM_BATCH);
+}
+
+/* The same for all axes of two values. */
+static inline bool kp_ops_same_shape(const kp_value *a, const kp_value *b)
+{
+    bool same = a->ndim == b->ndim;
+    for (int i = 0; same && i < a->ndim; i++)
+        same = kp_ops_same_size(a->shape[i], b->shape[i]);
+    return same;
+}
+
 /* ---- for the functions ---- */
 
 /* Zeroed; to be freed. NULL and kp_errmsg when there is none. */

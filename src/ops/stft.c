@@ -102,7 +102,7 @@ static int infer_back(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(kp_ops_not_batch(n, re, 2));
     int at = re->ndim - 2;
     int64_t half = p->center ? p->fft_length / 2 : 0, frames = re->shape[at], size = 0;
-    if (im->ndim != re->ndim || im->shape[at] != frames || im->shape[at + 1] != re->shape[at + 1])
+    if (!kp_ops_same_shape(re, im))
         return kp_node_fail(n, KP_ESHAPE, "the real and the imaginary part differ");
     if (frames >= 0 && !whole(p, frames, &size))
         return kp_node_fail(n, KP_ESHAPE, "%lld frames do not make a signal", (long long)frames);
