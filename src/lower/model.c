@@ -153,8 +153,8 @@ static int lower_layer(kp_lw *w, const kp_lw_env *env, const kp_call *call, cons
     KP_TRY(e->fn(w, &c, out->values));
     for (int i = 0; i < out->n; i++)
         if (!out->values[i])
-            return kp_fail(KP_EINTERNAL, "layer \"%s\" (%s): no output %d", l->path,
-                           l->class_name, i);
+            return kp_fail(KP_EINTERNAL, "layer \"%s\" (%s): no output %d", l->path, l->class_name,
+                           i);
     if (e->mask == KP_LW_MASK_PASS && in->n > 0)
         out->masks[0] = in->masks[0];
     return 0;

@@ -41,8 +41,9 @@ static bool fits(const kp_node *affine, const int *uses)
 {
     const kp_value *x = affine->inputs[0];
     const kp_node *n = x->producer;
-    return kp_pass_is_open(n) && uses[x->id] == 1 && x->dtype == KP_FLOAT32 && affine->attr.axis.axis == x->ndim - 1 &&
-           kp_pass_is_const(n->inputs[1]) && n->inputs[1]->dtype == KP_FLOAT32 &&
+    return kp_pass_is_open(n) && uses[x->id] == 1 && x->dtype == KP_FLOAT32 &&
+           affine->attr.axis.axis == x->ndim - 1 && kp_pass_is_const(n->inputs[1]) &&
+           n->inputs[1]->dtype == KP_FLOAT32 &&
            (n->n_inputs < 3 || !n->inputs[2] || kp_pass_is_const(n->inputs[2])) &&
            kp_pass_is_const(affine->inputs[1]) && kp_pass_is_const(affine->inputs[2]);
 }
