@@ -319,7 +319,7 @@ int kp_lw_axes(const kp_layer *l, const char *key, int ndim, int dflt, kp_axes *
 int kp_lw_axis(const kp_layer *l, int64_t axis, int ndim, int *out);
 int kp_lw_channels_first(const kp_layer *l, bool *out);
 int kp_lw_rank(const kp_lw_call *c, int rank);
-/* The size of an axis that must be known (channels, features). */
+/* The size of an axis that must be there and known (channels, features). */
 int kp_lw_known(const kp_value *x, int axis, int64_t *out);
 /* A number, a list of numbers, or a stored array as up to max doubles. */
 int kp_lw_numbers(const kp_layer *l, const char *key, int max, double *out, int *n);

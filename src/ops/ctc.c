@@ -14,8 +14,8 @@ static int infer(const kp_node *n, kp_value *out, int64_t *next_symbol)
     }
     if (labels->ndim != 2 || logits->ndim != 3 ||
         !kp_ops_same_size(labels->shape[0], logits->shape[0]))
-        return kp_node_fail(n, KP_ESHAPE, "labels of %d axes and logits of %d", labels->ndim,
-                            logits->ndim);
+        return kp_node_fail(n, KP_ESHAPE, "labels of %d axes and logits of %d, or not as many rows",
+                            labels->ndim, logits->ndim);
     kp_ops_shape(out, KP_FLOAT32, 1, logits->shape);
     return 0;
 }

@@ -68,7 +68,7 @@ static int infer_ssim(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(check_image(n, 0, &a));
     KP_TRY(check_image(n, 1, &b));
     for (int i = 0; i < 4; i++)
-        if (a->shape[i] >= 0 && b->shape[i] >= 0 && a->shape[i] != b->shape[i])
+        if (!kp_ops_same_size(a->shape[i], b->shape[i]))
             return kp_node_fail(n, KP_ESHAPE, "the two images differ along axis %d", i);
     if (p->size < 1 || p->size > 1024)
         return kp_node_fail(n, KP_EINVAL, "a window of %lld pixels", (long long)p->size);

@@ -81,8 +81,9 @@ static int infer_in_top_k(const kp_node *n, kp_value *out, int64_t *next_symbol)
     KP_TRY(kp_ops_input(n, 1, 2, &predictions));
     if (targets->ndim != 1 || predictions->ndim != 2 ||
         !kp_ops_same_size(targets->shape[0], predictions->shape[0]))
-        return kp_node_fail(n, KP_ESHAPE, "targets of %d axes and predictions of %d", targets->ndim,
-                            predictions->ndim);
+        return kp_node_fail(n, KP_ESHAPE,
+                            "targets of %d axes and predictions of %d, or not one for each",
+                            targets->ndim, predictions->ndim);
     kp_ops_shape(out, KP_BOOL, 1, targets->shape);
     return 0;
 }

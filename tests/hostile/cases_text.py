@@ -158,12 +158,23 @@ def only(cls, shape, **config):
     return lambda: model([entry(shape=shape), layer(cls, "only", ["x"], **config)])
 
 
-def distance(y):
-    config = model([entry("a", (None, 4, 6)), entry("b", (None, 3, 8)),
-                    layer("CDist", "only", ["a"], module="keras.src.ops.math")],
+def pair(cls, module, shapes, other, **settings):
+    """An operation on the input "a" and on something else; the input "b" is there to be named."""
+    config = model([entry("a", shapes[0]), entry("b", shapes[1]),
+                    layer(cls, "only", ["a"], module=module, **settings)],
                    inputs=[["a", 0, 0], ["b", 0, 0]])
-    find(config, "only")["inbound_nodes"][0]["args"].append(y)
+    find(config, "only")["inbound_nodes"][0]["args"].append(other)
     return config
+
+
+def distance(y):
+    return pair("CDist", "keras.src.ops.math", [(None, 4, 6), (None, 3, 8)], y)
+
+
+def similarity(rows):
+    """To images that the file holds: so many rows for a batch of any size."""
+    images = {"class_name": "__numpy__", "config": {"value": [[[[0.5]] * 11] * 11] * rows, "dtype": "float32"}}
+    return pair("SSIM", "keras.src.ops.image", [(None, 11, 11, 1)] * 2, images, max_val=1.0)
 
 
 def graphs():
@@ -260,6 +271,8 @@ def graphs():
             inputs=[["a", 0, 0], ["b", 0, 0]]), "only")
     for i, y in enumerate([0.5, "NaN", None, [], ref("b")]):
         yield config_case(f"distance-{i}", lambda v=y: distance(v), "only")
+    for rows in (1, 2, 40):
+        yield config_case(f"similarity-{rows}", lambda n=rows: similarity(n), "only")
 
 
 # ---- the same in a legacy file ----
