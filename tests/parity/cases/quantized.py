@@ -52,7 +52,7 @@ def einsum(rng):
                            ("abc,bcd->abd", (4, 5), "d")][rng.integers(6)]
     x = keras.Input((4, 6))
     y = L.EinsumDense(equation, output_shape=out, bias_axes=bias, activation=[None, "relu"][rng.integers(2)])(x)
-    # What Keras itself cannot make: int8 and int4 of an equation with dots, int4 of this one.
+    # What Keras itself cannot make: int8 and int4 of an equation with dots, int4 of the last one.
     modes = {"...c,cd->...d": ("float8",), "abc,bcd->abd": ("int8", "float8")}.get(equation, ("int8", "int4", "float8"))
     return quantized(rng, keras.Model(x, y), [data((3, 4, 6), seed(rng))], modes)
 
