@@ -22,8 +22,7 @@ make -s fuzz BUILD="$1"
 for target in "$build"-fuzz/fuzz/fuzz_*; do
     name=$(basename "$target")
     corpus=$(mktemp -d)
-    ASAN_OPTIONS=intercept_tls_get_addr=0 \
-        "$target" -max_total_time="${KP_FUZZ_SECONDS:-60}" -rss_limit_mb=2048 -print_final_stats=0 \
-            "$corpus" "tests/fuzz/corpus/$name"
+    "$target" -max_total_time="${KP_FUZZ_SECONDS:-60}" -rss_limit_mb=2048 -print_final_stats=0 \
+        "$corpus" "tests/fuzz/corpus/$name"
     rm -rf "$corpus"
 done
