@@ -18,22 +18,6 @@ kp_value *kp_lw_ref_mask(const kp_lw_env *env, kp_ref ref)
     return there ? env->results[ref.call].masks[ref.tensor] : NULL;
 }
 
-enum { DICT_MAX = 4096 };
-
-/* The item after the last one (-1: the first) in the order in which Keras flattens a structure:
- * dicts by sorted key. */
-static int next_item(const kp_arg *a, int last)
-{
-    if (a->kind != KP_ARG_DICT || !a->keys || a->n_items > DICT_MAX)
-        return last + 1;
-    int next = a->n_items;
-    for (int i = 0; i < a->n_items; i++)
-        if ((last < 0 || strcmp(a->keys[i], a->keys[last]) > 0) &&
-            (next == a->n_items || strcmp(a->keys[i], a->keys[next]) < 0))
-            next = i;
-    return next;
-}
-
 /* out->n counts all tensors; they are written when there is room (values NULL: only counted).
  * constants: an array that the file holds counts as a tensor, too. */
 static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants, kp_lw_result *out)
@@ -52,7 +36,7 @@ static int walk(kp_lw *w, const kp_lw_env *env, const kp_arg *a, bool constants,
             return kp_fail(KP_ELIMIT, "a call has more than %d inputs", KP_NODE_INPUTS_MAX);
     }
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
-        for (int i = next_item(a, -1); i < a->n_items; i = next_item(a, i))
+        for (int i = kp_arg_next(a, -1); i < a->n_items; i = kp_arg_next(a, i))
             KP_TRY(walk(w, env, &a->items[i], constants, out));
     return 0;
 }
@@ -76,7 +60,7 @@ static const kp_arg *by_name(const kp_call *call)
 {
     const kp_layers *m = call->layer->model;
     const kp_arg *dict = call->args.n_items == 1 ? &call->args.items[0] : NULL;
-    if (!m || !dict || dict->kind != KP_ARG_DICT || dict->n_items > DICT_MAX ||
+    if (!m || !dict || dict->kind != KP_ARG_DICT || dict->n_items > KP_DICT_MAX ||
         m->inputs.kind == KP_ARG_DICT)
         return NULL;
     for (int j = 0; j < m->n_inputs; j++)
@@ -118,7 +102,7 @@ static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *
     bool list = mask && (mask->kind == KP_ARG_LIST || mask->kind == KP_ARG_DICT);
     int n = !mask ? 0 : list ? mask->n_items : 1;
     for (int i = 0, at = -1; i < n && i < out->n; i++) {
-        at = list ? next_item(mask, at) : at;
+        at = list ? kp_arg_next(mask, at) : at;
         if (list && at >= n)
             break;
         const kp_arg *a = list ? &mask->items[at] : mask;

@@ -331,6 +331,10 @@ bool kp_lw_is_null(const kp_layer *l, const char *key);
 int kp_lw_weight_get(kp_lw *w, const char *sub, int index, const char *name, int ndim,
                      const int64_t *stored, int graph_ndim, const int64_t *shape, bool trainable,
                      kp_value **out);
+/* What the two thin matrices that tune the current layer's weight of this name and shape (LoRA) add
+ * to it. NULL: it has none, or the file's weight holds it already; then Keras makes the matrices
+ * anew, and they are counted. */
+int kp_lw_thin_product(kp_lw *w, const char *name, int ndim, const int64_t *shape, kp_value **out);
 /* A vector of n elements. */
 int kp_lw_vector(kp_lw *w, int index, const char *name, int64_t n, bool trainable, kp_value **out);
 

@@ -271,7 +271,7 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     const char *equation;
     einsum e = {0};
     letters order;
-    kp_value *x, *y, *rows;
+    kp_value *x, *plain, *y, *more, *rows;
     kp_lw_quantized q;
     kp_axes summed = {0};
     KP_TRY(kp_cfg_str(c->layer, "equation", "", &equation));
@@ -285,6 +285,7 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     for (int i = 0; i < e.x.n; i++)
         if (find(&e.contracted, e.x.at[i]) >= 0)
             summed.axis[summed.n++] = i;
+    plain = x;
     KP_TRY(kp_lw_quantized_input(w, &q, &summed, x, &x, &rows));
     KP_TRY((e.shared.n > 0 ? as_matmul : as_dense)(w, &e, x, q.kernel, &order, &y));
     if (rows)
@@ -292,6 +293,11 @@ static int do_einsum_dense(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(arrange(w, &order, &e.out, y, &y));
     if (q.scale)
         KP_TRY(kp_lw_binary(w, KP_BIN_DIV, y, q.scale, &y));
+    if (q.tuned) {
+        KP_TRY((e.shared.n > 0 ? as_matmul : as_dense)(w, &e, plain, q.tuned, &order, &more));
+        KP_TRY(arrange(w, &order, &e.out, more, &more));
+        KP_TRY(kp_lw_binary(w, KP_BIN_ADD, y, more, &y));
+    }
     KP_TRY(add_bias(w, c, &e, &q, y, &y));
     KP_TRY(kp_lw_activation(w, c->layer, "activation", y, out));
     open_sizes(w, c->layer, *out);

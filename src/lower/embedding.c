@@ -47,6 +47,13 @@ static int small_table(kp_lw *w, bool packed, table *t)
     return kp_lw_dequantize(w, 1, q, scale, zero, t->groups, &t->floats);
 }
 
+static int tune_table(kp_lw *w, table *t)
+{
+    kp_value *more;
+    KP_TRY(kp_lw_thin_product(w, "embeddings", 2, (int64_t[]){t->rows, t->columns}, &more));
+    return more ? kp_lw_binary(w, KP_BIN_ADD, t->floats, more, &t->floats) : 0;
+}
+
 static int read_table(kp_lw *w, const kp_layer *l, table *t)
 {
     *t = (table){.n_variables = 1};
@@ -57,7 +64,7 @@ static int read_table(kp_lw *w, const kp_layer *l, table *t)
         KP_TRY(small_table(w, mode[3] == '4', t));
         int64_t want[2] = {t->rows, t->columns};
         if (t->floats->ndim == 2 && memcmp(t->floats->shape, want, sizeof want) == 0)
-            return 0;
+            return tune_table(w, t);
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the stored table does not fit", l->path,
                        l->class_name);
     }

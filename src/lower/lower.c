@@ -118,7 +118,7 @@ static void add_variable(const kp_lowered_variable *v, bool trainable, kp_lowere
 {
     int64_t count = 0;
     kp_shape_count(v->weight.shape, v->weight.ndim, &count); /* checked when it was read */
-    size_t bytes = (size_t)count * kp_dtype_size(v->weight.dtype);
+    size_t bytes = (size_t)count * kp_dtype_size(v->dtype);
     sum->n_params += count;
     sum->param_bytes += bytes;
     if (!trainable)

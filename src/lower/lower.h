@@ -24,11 +24,13 @@ typedef struct kp_lowered_layer {
     int first_node, n_nodes; /* the nodes that the first call added */
 } kp_lowered_layer;
 
-/* A variable that a layer asked for, as the file has it. */
+/* A variable that a layer asked for, as the file has it. weight.data NULL: the file has none, Keras
+ * makes it anew. */
 typedef struct kp_lowered_variable {
     const kp_layer *layer;
     const char *sub, *name; /* below the layer, as kp_keras_weight takes them */
     bool trainable;
+    kp_dtype dtype; /* the variable's; the file may hold it in another one */
     kp_weight weight;
 } kp_lowered_variable;
 

@@ -148,7 +148,8 @@ int kp_lw_quantized_kernel(kp_lw *w, const kp_layer *l, const char *mode,
     *out = (kp_lw_quantized){.bias_index = 1};
     if (strcmp(mode, "int8") == 0 || strcmp(mode, "int4") == 0) {
         KP_TRY(kp_lw_quantized_rounding(l, mode, out));
-        return (mode[3] == '8' ? int8_kernel : int4_kernel)(w, k, out);
+        KP_TRY((mode[3] == '8' ? int8_kernel : int4_kernel)(w, k, out));
+        return *k->sub ? 0 : kp_lw_thin_product(w, "kernel", k->ndim, k->shape, &out->tuned);
     }
     if (strcmp(mode, "float8") == 0)
         return float8_kernel(w, l, k, out);
@@ -199,6 +200,16 @@ int kp_lw_quantized_bias(kp_lw *w, const kp_lw_quantized *q, kp_value *bias, kp_
 
 /* ---- products ---- */
 
+/* y plus x (..., rows) times the kernel's thin part. */
+static int add_tuned(kp_lw *w, const kp_lw_stored_kernel *k, kp_value *tuned, kp_value *x,
+                     kp_value *y, kp_value **out)
+{
+    kp_node n = {.op = KP_OP_DENSE};
+    KP_TRY(kp_lw_reshape(w, 0, (int64_t[]){k->rows, k->columns}, 2, tuned, &tuned));
+    KP_TRY(kp_lw_add(w, &n, (kp_value *[]){x, tuned}, 2, &x));
+    return kp_lw_binary(w, KP_BIN_ADD, y, x, out);
+}
+
 static int get_bias(kp_lw *w, const kp_lw_stored_kernel *k, int index, kp_value **out)
 {
     return kp_lw_weight_get(w, k->sub, index, "bias", k->ndim - k->lead, k->shape + k->lead, 1,
@@ -209,7 +220,7 @@ static int project_quantized(kp_lw *w, const kp_layer *l, const char *mode,
                              const kp_lw_stored_kernel *k, kp_value *x, kp_value **out)
 {
     kp_lw_quantized q;
-    kp_value *kernel, *rows, *bias;
+    kp_value *kernel, *rows, *bias, *plain = x;
     kp_node n = {.op = KP_OP_DENSE};
     KP_TRY(kp_lw_quantized_kernel(w, l, mode, k, &q));
     KP_TRY(kp_lw_quantized_input(w, &q, &(kp_axes){1, {x->ndim - 1}}, x, &x, &rows));
@@ -221,6 +232,8 @@ static int project_quantized(kp_lw *w, const kp_layer *l, const char *mode,
         KP_TRY(kp_lw_reshape(w, 0, &k->columns, 1, q.scale, &q.scale));
         KP_TRY(kp_lw_binary(w, KP_BIN_DIV, *out, q.scale, out));
     }
+    if (q.tuned)
+        KP_TRY(add_tuned(w, k, q.tuned, plain, *out, out));
     if (!k->bias)
         return 0;
     KP_TRY(get_bias(w, k, q.bias_index, &bias));

@@ -16,6 +16,7 @@ typedef struct kp_lw_stored_kernel {
 typedef struct kp_lw_quantized {
     kp_value *kernel; /* of the asked shape */
     kp_value *scale;  /* divides the result; NULL: none */
+    kp_value *tuned;  /* more of the kernel, for inputs as they were (LoRA); NULL: none */
     int bias_index;   /* of the bias among the variables */
     bool rounds;      /* inputs become integers, a row's largest becoming `top` */
     double top, epsilon;

@@ -198,7 +198,8 @@ static int add_weights(kp_model *m, report *r)
     r->first = true;
     kp_buf_puts(&r->text, r->json ? ",\n \"weights\": [" : "== weights\n");
     for (int i = 0; i < m->low.n_variables; i++)
-        KP_TRY(add_weight(r, &m->low.variables[i]));
+        if (m->low.variables[i].weight.data)
+            KP_TRY(add_weight(r, &m->low.variables[i]));
     kp_buf_puts(&r->text, r->json ? "]" : "\n");
     return 0;
 }
@@ -231,8 +232,9 @@ int kp_model_inspect(kp_model *m, const kp_inspect_options *opt, char **text)
 /* Keras' shapes may know less than the graph that runs. */
 static int summarise(kp_model *m, const kp_summary_options *opt, kp_buf *out)
 {
-    kp_lowered low = {0};
+    kp_lowered low = {0}, twice = {0};
     kp_arena *mem = NULL;
+    bool has_twice = false;
     KP_TRY(kp_arena_new(&mem, 0));
     kp_lower_options how = {.keras_shapes = true,
                             .classes = m->plugins.classes,
@@ -243,8 +245,13 @@ static int summarise(kp_model *m, const kp_summary_options *opt, kp_buf *out)
         how.batch = m->low.rows;
         rc = kp_lower(m->keras, mem, &how, &low);
     }
+    if (rc == 0 && low.rows == KP_SUMMARY_ROWS) {
+        how.batch = 2 * KP_SUMMARY_ROWS;
+        has_twice = kp_lower(m->keras, mem, &how, &twice) == 0 && twice.n_layers == low.n_layers;
+    }
     if (rc == 0)
-        rc = kp_summary_text(&low, m->keras, opt, out);
+        rc = kp_summary_text(&low, has_twice ? &twice : NULL, m->keras, opt, out);
+    kp_lowered_fini(&twice);
     kp_lowered_fini(&low);
     kp_arena_free(&mem);
     return rc;

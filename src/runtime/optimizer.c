@@ -24,7 +24,7 @@ static bool is_on(const measure *m, const char *key)
 
 static void add_alike(measure *m, const kp_lowered_variable *v, int64_t count, int times)
 {
-    add(m, times * count, kp_dtype_size(v->weight.dtype));
+    add(m, times * count, kp_dtype_size(v->dtype));
 }
 
 /* The mean over each of the last two axes; a number in their place for vectors. */
@@ -37,7 +37,7 @@ static void add_factors(measure *m, const kp_lowered_variable *v, int64_t count)
     }
     for (int axis = w->ndim - 2; axis < w->ndim; axis++)
         if (w->shape[axis] > 0)
-            add(m, count / w->shape[axis], kp_dtype_size(w->dtype));
+            add(m, count / w->shape[axis], kp_dtype_size(v->dtype));
 }
 
 static bool is_embedding(const kp_lowered_variable *v)

@@ -128,24 +128,38 @@ def reloaded(model):
         return keras.models.load_model(folder + "/m.keras")
 
 
+def tuned_model(name, make, rng):
+    layer, shape = make(rng)
+    x = keras.Input(shape, dtype="int32" if name == "Embedding" else "float32")
+    model = keras.Model(x, layer(x))
+    scale = {"lora_alpha": float(rng.uniform(0.5, 4))} if rng.integers(2) else {}
+    layer.enable_lora(int(rng.integers(1, 4)), **scale)
+    values = data((3,) + shape, seed(rng))
+    if name == "Embedding":
+        values = rng.integers(0, 9, values.shape).astype("int32")
+    return randomise(model, seed(rng)), values
+
+
 def tuned(name, make):
+    has_few = not name.startswith("Conv")
+
     @case(name + " after enable_lora", "model")
     def one(rng):
         """.h5 holds the thin matrices, .keras their product within the weight, also in few bits."""
-        layer, shape = make(rng)
-        x = keras.Input(shape, dtype="int32" if name == "Embedding" else "float32")
-        model = keras.Model(x, layer(x))
-        scale = {"lora_alpha": float(rng.uniform(0.5, 4))} if rng.integers(2) else {}
-        layer.enable_lora(int(rng.integers(1, 4)), **scale)
-        randomise(model, seed(rng))
-        few = not name.startswith("Conv") and rng.integers(3) == 0
+        model, values = tuned_model(name, make, rng)
+        few = has_few and rng.integers(3) == 0
         if few:
             model.quantize(str(rng.choice(["int8", "int4"])))
-        values = data((3,) + shape, seed(rng))
-        if name == "Embedding":
-            values = rng.integers(0, 9, values.shape).astype("int32")
         want = [np.asarray(reloaded(model)(values))] if few else None
         return model, [values], Expect(rtol=2e-4, atol=2e-5, outputs=want, formats=("keras",) if few else ("keras", "h5"))
+
+    def two(rng):
+        """.h5 holds the kernel of few bits and the matrices apart."""
+        model, values = tuned_model(name, make, rng)
+        model.quantize(str(rng.choice(["int8", "int4"])))
+        return model, [values], Expect(rtol=2e-4, atol=2e-5, formats=("h5",))
+    if has_few:
+        case(name + " after enable_lora and quantize", "model")(two)
 
 
 for _name, _make in TUNED.items():
