@@ -61,6 +61,12 @@ struct kp_arg {
     const json_t *json; /* CONST */
 };
 
+enum { KP_DICT_MAX = 4096 }; /* items; those of longer dicts are taken as the file has them */
+
+/* The item after the last one (-1: the first) in the order in which Keras flattens structures:
+ * dicts by sorted key. n_items: none is left. */
+int kp_arg_next(const kp_arg *a, int last);
+
 struct kp_call {
     kp_layer *layer;
     int node_index; /* the layer's how-many-th call */

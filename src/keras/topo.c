@@ -17,6 +17,18 @@ struct sort {
     int filling; /* the call whose needs are being counted or filled */
 };
 
+int kp_arg_next(const kp_arg *a, int last)
+{
+    if (a->kind != KP_ARG_DICT || a->keys == NULL || a->n_items > KP_DICT_MAX)
+        return last + 1;
+    int next = a->n_items;
+    for (int i = 0; i < a->n_items; i++)
+        if ((last < 0 || strcmp(a->keys[i], a->keys[last]) > 0) &&
+            (next == a->n_items || strcmp(a->keys[i], a->keys[next]) < 0))
+            next = i;
+    return next;
+}
+
 int kp_arg_refs(kp_arg *a, kp_ref_fn fn, void *ctx)
 {
     if (a->kind == KP_ARG_REF)
@@ -121,19 +133,8 @@ static void flatten(const kp_arg *a, struct flat *f)
         f->refs[f->n++] = a->ref;
         return;
     }
-    const char *last = NULL;
-    for (int i = 0; i < a->n_items; i++) {
-        int pick = i;
-        if (a->kind == KP_ARG_DICT) {
-            pick = -1;
-            for (int j = 0; j < a->n_items; j++)
-                if ((last == NULL || strcmp(a->keys[j], last) > 0) &&
-                    (pick < 0 || strcmp(a->keys[j], a->keys[pick]) < 0))
-                    pick = j;
-            last = a->keys[pick];
-        }
-        flatten(&a->items[pick], f);
-    }
+    for (int i = kp_arg_next(a, -1); i < a->n_items; i = kp_arg_next(a, i))
+        flatten(&a->items[i], f);
 }
 
 static int flat_refs(kp_keras *k, const kp_layer *owner, const kp_arg *a, const char *what,

@@ -9,7 +9,7 @@
 enum { TERMINAL_MARGIN = 4, LINE_MAX_LENGTH = 4096 };
 
 typedef struct view {
-    const kp_lowered *l;
+    const kp_lowered *l, *twice;
     const kp_layer *root;
     const kp_summary_options *opt;
     bool sequential; /* three columns instead of four */
@@ -66,21 +66,26 @@ static void put_commas(kp_buf *out, int64_t n)
     }
 }
 
-/* Of a model that is lowered for KP_SUMMARY_ROWS rows their multiples are what Keras does not know.
- */
-static int64_t known_size(const view *v, int64_t size)
+/* The size of an axis of output i, as Keras knows it: -1 where it follows the number of rows. */
+static int64_t known_size(const view *v, const kp_lowered_layer *info, int i, int axis)
 {
-    return v->l->rows == KP_SUMMARY_ROWS && size > 0 && size % KP_SUMMARY_ROWS == 0 ? -1 : size;
+    int64_t size = info->outputs[i]->shape[axis];
+    if (!v->twice)
+        return size;
+    const kp_lowered_layer *other = &v->twice->layers[info - v->l->layers];
+    bool alike = i < other->n_outputs && axis < other->outputs[i]->ndim;
+    return alike && other->outputs[i]->shape[axis] != size ? -1 : size;
 }
 
-static void put_shape(const view *v, kp_buf *out, const kp_value *value, int64_t fixed_batch)
+static void put_shape(const view *v, kp_buf *out, const kp_lowered_layer *info, int i)
 {
+    const kp_value *value = info->outputs[i];
     kp_buf_puts(out, "(");
-    for (int i = 0; i < value->ndim; i++) {
-        int64_t size =
-            i == 0 && value->shape[0] < 0 && fixed_batch > 0 ? fixed_batch : value->shape[i];
-        size = known_size(v, size);
-        kp_buf_puts(out, i > 0 ? ", " : "");
+    for (int axis = 0; axis < value->ndim; axis++) {
+        int64_t size = known_size(v, info, i, axis);
+        if (axis == 0 && value->shape[0] < 0 && info->fixed_batch > 0)
+            size = info->fixed_batch;
+        kp_buf_puts(out, axis > 0 ? ", " : "");
         if (size < 0)
             kp_buf_puts(out, "None");
         else
@@ -98,7 +103,7 @@ static void put_shapes(const view *v, kp_buf *out, const kp_layer *layer)
         kp_buf_puts(out, "[");
     for (int i = 0; i < info->n_outputs; i++) {
         kp_buf_puts(out, i > 0 ? ", " : "");
-        put_shape(v, out, info->outputs[i], info->fixed_batch);
+        put_shape(v, out, info, i);
     }
     if (info->n_outputs > 1)
         kp_buf_puts(out, "]");
@@ -119,7 +124,7 @@ static void put_refs(const kp_layers *m, const kp_arg *a, kp_buf *out)
         kp_buf_printf(out, "%s%s[%d][%d]", out->len > 0 ? ", " : "",
                       m->calls[a->ref.call].layer->name, place_of(m, a->ref.call), a->ref.tensor);
     if (a->kind == KP_ARG_LIST || a->kind == KP_ARG_DICT)
-        for (int i = 0; i < a->n_items; i++)
+        for (int i = kp_arg_next(a, -1); i < a->n_items; i = kp_arg_next(a, i))
             put_refs(m, &a->items[i], out);
 }
 
@@ -303,7 +308,7 @@ static void put_json_layer(const view *v, kp_buf *out, const kp_lowered_layer *i
     for (int i = 0; i < info->n_outputs; i++) {
         kp_buf_puts(out, i > 0 ? ",[" : "[");
         for (int a = 0; a < info->outputs[i]->ndim; a++) {
-            int64_t size = known_size(v, info->outputs[i]->shape[a]);
+            int64_t size = known_size(v, info, i, a);
             kp_buf_puts(out, a > 0 ? "," : "");
             if (size < 0)
                 kp_buf_puts(out, "null");
@@ -362,9 +367,10 @@ static int put_text(view *v, kp_keras *k, kp_arena *mem, kp_buf *out)
     return put_totals(v, k, out);
 }
 
-int kp_summary_text(const kp_lowered *l, kp_keras *k, const kp_summary_options *opt, kp_buf *out)
+int kp_summary_text(const kp_lowered *l, const kp_lowered *twice, kp_keras *k,
+                    const kp_summary_options *opt, kp_buf *out)
 {
-    view v = {.l = l, .root = kp_keras_root(k), .opt = opt};
+    view v = {.l = l, .twice = twice, .root = kp_keras_root(k), .opt = opt};
     kp_arena *mem = NULL;
     int status = 0;
     KP_TRY(kp_arena_new(&mem, 0));

@@ -594,10 +594,77 @@ def an_activation_with_variables():
     return K.Model(x, L.Dense(5, activation=L.PReLU())(x))
 
 
+# ---- fine-tuned by thin matrices ----
+
+def tuned_layers():
+    x, i = K.Input((9, 5)), K.Input((4,), dtype="int32")
+    y = L.Dense(7, lora_rank=2, name="d")(x)
+    y = L.Conv1D(6, 3, lora_rank=3, name="c")(y)
+    y = L.EinsumDense("abc,cde->abde", (None, 3, 5), bias_axes="de", lora_rank=2, lora_alpha=3.0)(y)
+    z = L.Embedding(11, 5, lora_rank=1, name="e")(i)
+    z = L.Conv2D(3, 2, lora_rank=2, trainable=False)(L.Reshape((2, 2, 5))(z))
+    return K.Model([x, i], [y, z])
+
+
+def tuned_in_half():
+    return K.Sequential([K.Input((5, 5)), L.Dense(7, dtype="mixed_float16", lora_rank=2),
+                         L.TimeDistributed(L.Dense(3, lora_rank=1)), L.Dense(2, dtype="float64", lora_rank=2)])
+
+
+def compiled_tuned():
+    return compiled(K.Sequential([K.Input((5,)), L.Dense(7, lora_rank=2), L.Dense(3)]))
+
+
+def compiled_tuned_muon():
+    return compiled(K.Sequential([K.Input((5,)), L.Dense(7, lora_rank=2), L.Dense(3)]), K.optimizers.Muon())
+
+
+def tuned_in_few_bits(mode):
+    i = K.Input((4,), dtype="int32")
+    y = L.EinsumDense("abc,cde->abde", (None, 3, 5), bias_axes="de")(L.Embedding(9, 7)(i))
+    m = K.Model(i, L.Dense(7)(y))
+    for layer in m.layers[1:]:
+        layer.enable_lora(2)
+    m.quantize(mode)
+    return m
+
+
+def tuned_int8():
+    return tuned_in_few_bits("int8")
+
+
+def tuned_int4():
+    return tuned_in_few_bits("int4")
+
+
+# ---- calls with dicts ----
+
+def dict_inputs():
+    x = {"b": K.Input((4,), name="b"), "a": K.Input((5,), name="a"), "c": K.Input((6,), name="c")}
+    inner_x = {"left": K.Input((3,)), "also": K.Input((3,))}
+    inner = K.Model(inner_x, L.Add()([inner_x["left"], L.Dense(3)(inner_x["also"])]), name="inner")
+    y = inner({"left": L.Dense(3, name="of_a")(x["a"]), "also": L.Dense(3, name="of_b")(x["b"])})
+    return K.Model(x, L.Concatenate()([y, x["c"]]))
+
+
+def boxes_in_a_dict():
+    x = {"images": K.Input((9, 9, 3), name="images"), "boxes": K.Input((5, 4), name="boxes"),
+         "labels": K.Input((5,), name="labels")}
+    return K.Model(x, L.MaxNumBoundingBoxes(3)(x))
+
+
+# ---- sizes that follow the batch ----
+
+def fewer_rows():
+    x = K.Input((3, 5))
+    y = O.diff(x, axis=0)
+    return K.Model(x, x + O.mean(O.vstack([x, x, y]), axis=0, keepdims=True))
+
+
 # Keras writes these, but cannot read them again: the model that was saved is the judge.
 SHARED = [a_layer_in_two_models, a_layer_inside_and_outside, a_layer_in_two_sequentials,
           a_model_in_two_models, a_frozen_layer_in_two_models]
-HELPERS = [tower, image_tower, compiled, mlp, compiled_others]
+HELPERS = [tower, image_tower, compiled, mlp, compiled_others, tuned_in_few_bits]
 MODELS = [f for f in list(globals().values())
           if inspect.isfunction(f) and f.__module__ == __name__ and f not in HELPERS]
 MODELS += compiled_others()

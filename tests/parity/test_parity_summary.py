@@ -84,7 +84,7 @@ def test_summary(make, engine, tmp_path):
 NOT_IN_H5 = {"operations", "chain_with_an_operation", "operations_with_two_inputs",
              "nested_with_operations", "half_and_double_parts", "compiled_lamb", "half_weights",
              "attention_of_groups", "encoder_block", "operations_of_many_kinds", "layers_and_slices",
-             "over_the_batch"}
+             "over_the_batch", "fewer_rows"}
 
 
 @pytest.mark.parametrize("make", [m for m in ALL if m.__name__ not in NOT_IN_H5 and m not in LARGE],
