@@ -40,9 +40,10 @@ static bool is_operation(const kp_keras *k, const json_t *object, const kp_layer
 {
     static const char *const packages[] = {"keras.src.ops", "keras.ops", "keras_core.src.ops",
                                            "keras_core.ops", "keras_core.operations"};
-    /* Layers that leave it out. */
+    /* Layers that leave it out, and an operation that is the same as the layer. */
     static const char *const layers[] = {"InputLayer",       "SpatialDropout1D", "SpatialDropout2D",
-                                         "SpatialDropout3D", "Discretization",   "HashedCrossing"};
+                                         "SpatialDropout3D", "Discretization",   "HashedCrossing",
+                                         "ReLU"};
     bool layer = false;
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         layer = layer || strcmp(l->class_name, layers[i]) == 0;

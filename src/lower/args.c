@@ -95,7 +95,8 @@ static int walk_call(kp_lw *w, const kp_lw_env *env, const kp_call *call, kp_lw_
 }
 
 /* The masks that the call gives: one for its first tensor, or a list for the first ones, where None
- * means that there is none. */
+ * means that there is none; a model's inputs then keep their own. Keras takes a dict in the order of
+ * its keys, also for a model that finds its inputs by name. */
 static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *out)
 {
     const kp_arg *mask = call->layer->is_operation ? NULL : kp_lw_keyword(call, "mask");
@@ -106,7 +107,7 @@ static int given_masks(const kp_lw_env *env, const kp_call *call, kp_lw_result *
         if (list && at >= n)
             break;
         const kp_arg *a = list ? &mask->items[at] : mask;
-        if (list)
+        if (list && !call->layer->model)
             out->masks[i] = NULL;
         if (a->kind == KP_ARG_REF)
             KP_TRY(kp_lw_ref(env, a->ref, &out->masks[i]));

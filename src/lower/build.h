@@ -62,6 +62,8 @@ typedef struct kp_lw {
     kp_dtype real; /* what floats are computed in now: float32, or float64 where a policy says so */
     const char *name;            /* of the nodes that are added now: the layer's path */
     kp_lw_record *record;        /* of the layer that is lowered now */
+    const kp_layer *raw; /* that a wrapper runs by call(), which takes a kernel of few bits for the
+                            numbers that they are, without its scale; NULL: none */
     const struct kp_lw_env *env; /* of the model that is lowered now */
     kp_lw_record *slots;         /* hash table over layers, n_slots a power of two */
     size_t n_slots;

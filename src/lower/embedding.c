@@ -24,12 +24,13 @@ static int look_up(kp_lw *w, kp_value *table, kp_value *x, kp_value **out)
 typedef struct table {
     int64_t rows, columns;
     const char *mode; /* "int8", "int4"; NULL: floats */
-    kp_value *floats, *groups;
+    kp_value *floats, *stored; /* stored: without what LoRA adds */
+    kp_value *groups;
     int n_variables;
 } table;
 
 /* Stored in few bits: (rows) scales that divide, or (rows, groups) that multiply. */
-static int small_table(kp_lw *w, bool packed, table *t)
+static int small_table(kp_lw *w, bool packed, bool raw, table *t)
 {
     kp_value *q, *scale, *zero;
     KP_TRY(kp_lw_stored(w, "", 0, "embeddings", &q));
@@ -39,19 +40,24 @@ static int small_table(kp_lw *w, bool packed, table *t)
     t->n_variables = 2;
     if (scale->ndim == 1) {
         KP_TRY(kp_lw_reshape(w, 1, (int64_t[]){1}, 1, scale, &scale));
-        return kp_lw_binary(w, KP_BIN_DIV, q, scale, &t->floats);
+        KP_TRY(kp_lw_binary(w, KP_BIN_DIV, q, scale, &t->stored));
+    } else {
+        t->n_variables = 4;
+        KP_TRY(kp_lw_stored(w, "", 2, "embeddings_zero", &zero));
+        KP_TRY(kp_lw_stored(w, "", 3, "g_idx", &t->groups));
+        KP_TRY(kp_lw_dequantize(w, 1, q, scale, zero, t->groups, &t->stored));
     }
-    t->n_variables = 4;
-    KP_TRY(kp_lw_stored(w, "", 2, "embeddings_zero", &zero));
-    KP_TRY(kp_lw_stored(w, "", 3, "g_idx", &t->groups));
-    return kp_lw_dequantize(w, 1, q, scale, zero, t->groups, &t->floats);
+    if (raw)
+        t->stored = q;
+    return 0;
 }
 
 static int tune_table(kp_lw *w, table *t)
 {
     kp_value *more;
     KP_TRY(kp_lw_thin_product(w, "embeddings", 2, (int64_t[]){t->rows, t->columns}, &more));
-    return more ? kp_lw_binary(w, KP_BIN_ADD, t->floats, more, &t->floats) : 0;
+    t->floats = t->stored;
+    return more ? kp_lw_binary(w, KP_BIN_ADD, t->stored, more, &t->floats) : 0;
 }
 
 static int read_table(kp_lw *w, const kp_layer *l, table *t)
@@ -61,15 +67,17 @@ static int read_table(kp_lw *w, const kp_layer *l, table *t)
     const char *mode = l->policy.quantization;
     if (mode && (strcmp(mode, "int8") == 0 || strcmp(mode, "int4") == 0)) {
         t->mode = mode;
-        KP_TRY(small_table(w, mode[3] == '4', t));
+        KP_TRY(small_table(w, mode[3] == '4', w->raw == l, t));
         int64_t want[2] = {t->rows, t->columns};
-        if (t->floats->ndim == 2 && memcmp(t->floats->shape, want, sizeof want) == 0)
+        if (t->stored->ndim == 2 && memcmp(t->stored->shape, want, sizeof want) == 0)
             return tune_table(w, t);
         return kp_fail(KP_EMODEL, "layer \"%s\" (%s): the stored table does not fit", l->path,
                        l->class_name);
     }
-    return kp_lw_weight_get(w, "", 0, "embeddings", 2, (int64_t[]){t->rows, t->columns}, 0, NULL,
-                            true, &t->floats);
+    KP_TRY(kp_lw_weight_get(w, "", 0, "embeddings", 2, (int64_t[]){t->rows, t->columns}, 0, NULL,
+                            true, &t->floats));
+    t->stored = t->floats;
+    return 0;
 }
 
 static int embed(kp_lw *w, const kp_lw_call *c, const table *t, kp_value **out)
@@ -97,7 +105,7 @@ static int back_kernel(kp_lw *w, const kp_layer *l, const table *t, kp_value **o
     kp_value *q, *scale, *zero;
     KP_TRY(kp_cfg_bool(l, "tie_weights", true, &tied));
     if (tied)
-        return kp_lw_transpose(w, (int[]){1, 0}, t->floats, out);
+        return kp_lw_transpose(w, (int[]){1, 0}, t->stored, out);
     if (!t->mode)
         return kp_lw_weight_get(w, "", index, "reverse_embeddings", 2,
                                 (int64_t[]){t->columns, t->rows}, 0, NULL, true, out);

@@ -71,16 +71,19 @@ static int shaped(kp_lw *w, const kp_lw_stored_kernel *k, kp_value *matrix, kp_v
     return kp_lw_reshape(w, 0, k->shape, k->ndim, matrix, out);
 }
 
-static int int8_kernel(kp_lw *w, const kp_lw_stored_kernel *k, kp_lw_quantized *q)
+static int int8_kernel(kp_lw *w, bool raw, const kp_lw_stored_kernel *k, kp_lw_quantized *q)
 {
+    kp_value *scale;
     KP_TRY(kp_lw_weight_get(w, k->sub, 0, "kernel", k->ndim, k->shape, 0, NULL, false, &q->kernel));
-    return kp_lw_stored(w, k->sub, 1 + k->bias, "kernel_scale", &q->scale);
+    KP_TRY(kp_lw_stored(w, k->sub, 1 + k->bias, "kernel_scale", &scale));
+    q->scale = raw ? NULL : scale;
+    return 0;
 }
 
 /* Packed along the columns; until Keras 3.13 along the rows. */
-static int int4_kernel(kp_lw *w, const kp_lw_stored_kernel *k, kp_lw_quantized *q)
+static int int4_kernel(kp_lw *w, bool raw, const kp_lw_stored_kernel *k, kp_lw_quantized *q)
 {
-    kp_value *m, *scale, *zero, *groups;
+    kp_value *m, *floats, *scale, *zero, *groups;
     int index = 1 + k->bias;
     KP_TRY(kp_lw_stored(w, k->sub, 0, "kernel", &m));
     if (m->ndim != 2)
@@ -91,11 +94,11 @@ static int int4_kernel(kp_lw *w, const kp_lw_stored_kernel *k, kp_lw_quantized *
     if (scale->ndim == 2) {
         KP_TRY(kp_lw_stored(w, k->sub, index + 1, "kernel_zero", &zero));
         KP_TRY(kp_lw_stored(w, k->sub, index + 2, "g_idx", &groups));
-        KP_TRY(kp_lw_dequantize(w, 0, m, scale, zero, groups, &m));
+        KP_TRY(kp_lw_dequantize(w, 0, m, scale, zero, groups, &floats));
     } else {
-        KP_TRY(kp_lw_binary(w, KP_BIN_DIV, m, scale, &m));
+        KP_TRY(kp_lw_binary(w, KP_BIN_DIV, m, scale, &floats));
     }
-    return shaped(w, k, m, &q->kernel);
+    return shaped(w, k, raw ? m : floats, &q->kernel);
 }
 
 static int float8_kernel(kp_lw *w, const kp_layer *l, const kp_lw_stored_kernel *k,
@@ -109,6 +112,10 @@ static int float8_kernel(kp_lw *w, const kp_layer *l, const kp_lw_stored_kernel 
     for (int i = 0; i < 6; i++)
         KP_TRY(
             kp_lw_weight_get(w, k->sub, 1 + k->bias + i, rest[i], -1, NULL, 0, NULL, true, &v[i]));
+    if (w->raw == l) {
+        q->kernel = kernel;
+        return 0;
+    }
     q->inputs_scale = v[0];
     q->rounds_bias = l->policy.compute == KP_FLOAT32;
     return kp_lw_kernel(w, &kp_kernel_float8, NULL, (kp_value *[]){kernel, v[2]}, 2, &q->kernel);
@@ -145,14 +152,21 @@ static int group_kernel(kp_lw *w, bool awq, const kp_lw_stored_kernel *k, kp_lw_
 int kp_lw_quantized_kernel(kp_lw *w, const kp_layer *l, const char *mode,
                            const kp_lw_stored_kernel *k, kp_lw_quantized *out)
 {
+    bool raw = w->raw == l;
     *out = (kp_lw_quantized){.bias_index = 1};
     if (strcmp(mode, "int8") == 0 || strcmp(mode, "int4") == 0) {
         KP_TRY(kp_lw_quantized_rounding(l, mode, out));
-        KP_TRY((mode[3] == '8' ? int8_kernel : int4_kernel)(w, k, out));
+        out->rounds = out->rounds && !raw;
+        KP_TRY((mode[3] == '8' ? int8_kernel : int4_kernel)(w, raw, k, out));
         return *k->sub ? 0 : kp_lw_thin_product(w, "kernel", k->ndim, k->shape, &out->tuned);
     }
     if (strcmp(mode, "float8") == 0)
         return float8_kernel(w, l, k, out);
+    if (raw)
+        return kp_fail(KP_EMODEL,
+                       "layer \"%s\" (%s): Keras does not scale a kernel of few bits within "
+                       "TimeDistributed; save the model before quantize()",
+                       l->path, l->class_name);
     if (strcmp(mode, "gptq") == 0 || strcmp(mode, "awq") == 0)
         return group_kernel(w, mode[0] == 'a', k, out);
     return kp_fail(KP_EMODEL,

@@ -93,9 +93,13 @@ static int do_time_distributed(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return kp_lw_rank(c, 3);
     if (mask && mask->ndim < 3)
         mask = NULL;
-    if (is_row_wise(inner) && c->in[0]->ndim > 2)
-        return call_inner(w, c, inner, c->in[0], NULL, out);
-    KP_TRY(map_body(w, c, inner, mask, &n));
+    w->raw = inner;
+    bool at_once = is_row_wise(inner) && c->in[0]->ndim > 2;
+    int status =
+        at_once ? call_inner(w, c, inner, c->in[0], NULL, out) : map_body(w, c, inner, mask, &n);
+    w->raw = NULL;
+    if (status != 0 || at_once)
+        return status;
     return kp_lw_add(w, &n, (kp_value *[]){c->in[0], mask}, mask ? 2 : 1, out);
 }
 

@@ -132,7 +132,7 @@ def called(name, make):
     def draw(rng):
         shape = shape_of(rng)
         x = keras.Input(shape)
-        return keras.Model(x, make(rng)(x)), [inputs(rng, shape)]
+        return keras.Model(x, make(rng)(x)), [inputs(rng, shape)], Expect(formats=("keras", "h5"))
 
 
 for _name, _make in FUNCTIONS.items():

@@ -33,7 +33,7 @@ def quantized(rng, model, inputs, modes=("int8", "int4", "float8"), told=True):
     for v in model.variables:
         if mode == "float8" and v.path.split("/")[-1] in ("inputs_scale", "kernel_scale"):
             v.assign(float(rng.uniform(0.002, 0.02)))
-    return model, inputs, Expect(rtol=2e-4, atol=2e-5)
+    return model, inputs, Expect(rtol=2e-4, atol=2e-5, formats=("keras", "h5"))
 
 
 @case("Dense after quantize", "model")
@@ -78,6 +78,20 @@ def attention(rng):
     x = keras.Input((5, 6))
     y = L.MultiHeadAttention(2, 3, value_dim=4, use_bias=bool(rng.integers(2)))(x, x)
     return quantized(rng, keras.Model(x, y), [data((3, 5, 6), seed(rng))], ("int8", "int4"), told=False)
+
+
+@case("TimeDistributed after quantize", "model")
+def distributed(rng):
+    """Keras runs the layer inside by call(), which takes the kernel's numbers without their scale."""
+    kind = ["Dense", "EinsumDense", "Embedding"][rng.integers(3)]
+    shape = {"Dense": (4, 5), "EinsumDense": (4, 3, 5), "Embedding": (4, 3)}[kind]
+    inner = {"Dense": lambda: L.Dense(7), "Embedding": lambda: L.Embedding(9, 6),
+             "EinsumDense": lambda: L.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de")}[kind]()
+    x = keras.Input(shape, dtype="int32" if kind == "Embedding" else "float32")
+    y = L.Dense(3)(L.TimeDistributed(inner)(x))
+    values = rng.integers(0, 9, (3,) + shape).astype("int32") if kind == "Embedding" else data((3,) + shape, seed(rng))
+    modes = ("int8", "int4") if kind == "Embedding" else ("int8", "int4", "float8")
+    return quantized(rng, keras.Model(x, y), [values], modes)
 
 
 @case("ReversibleEmbedding")
