@@ -215,13 +215,13 @@ static int do_center_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return resize(w, c, &n, out);
 }
 
-/* Since Keras 3.6 nothing happens at inference; before, the largest box in the middle that has the
- * target's aspect ratio was resized to it. */
+/* Since Keras 3.6 nothing happens at inference, though Keras still tells the target's shape; before,
+ * the largest box in the middle that has the target's aspect ratio was resized to it. */
 static int do_random_crop(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_node n = {.op = KP_OP_RESIZE,
                  .attr.resize = {.kind = KP_RESIZE_BILINEAR, .crop_to_aspect_ratio = true}};
-    if (!kp_lw_older(w, 3, 6))
+    if (!kp_lw_older(w, 3, 6) && !w->opt.keras_shapes)
         return kp_lw_float(w, c->in[0], out);
     KP_TRY(read_target(c->layer, &n.attr.resize.height, &n.attr.resize.width));
     return resize(w, c, &n, out);

@@ -653,6 +653,10 @@ def boxes_in_a_dict():
     return K.Model(x, L.MaxNumBoundingBoxes(3)(x))
 
 
+def cropped():
+    return K.Sequential([K.Input((9, 11, 3)), L.RandomCrop(4, 5), L.Conv2D(2, 3)])
+
+
 # ---- sizes that follow the batch ----
 
 def fewer_rows():
