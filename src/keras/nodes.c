@@ -260,8 +260,28 @@ static int parse_entry_list(struct level *lv, const json_t *list, kp_arg *out)
     return 0;
 }
 
+static int parse_entry_dict(struct level *lv, const json_t *dict, kp_arg *out)
+{
+    const char *key;
+    json_t *entry;
+    size_t i = 0;
+    out->kind = KP_ARG_DICT;
+    KP_TRY(items_new(lv, json_object_size(dict), out));
+    out->keys = kp_arena_array(lv->k->mem, json_object_size(dict), sizeof *out->keys);
+    if (out->keys == NULL)
+        return KP_ENOMEM;
+    json_object_foreach((json_t *)(uintptr_t)dict, key, entry)
+    {
+        out->keys[i] = key;
+        KP_TRY(parse_entry(lv, entry, &out->items[i++]));
+    }
+    return 0;
+}
+
 static int parse_entry(struct level *lv, const json_t *entry, kp_arg *out)
 {
+    if (json_is_object(entry))
+        return parse_entry_dict(lv, entry, out);
     if (json_is_array(json_array_get(entry, 0)))
         return parse_entry_list(lv, entry, out);
     if (is_triple(entry) || !json_is_array(entry) || json_array_size(entry) < 3) {
@@ -340,27 +360,14 @@ static int parse_entries(struct level *lv, const json_t *node, kp_call *call)
     return 0;
 }
 
-/* TFOpLambda called with a dict: its values are entries. */
-static int parse_entry_dict(struct level *lv, const json_t *node, kp_call *call)
+/* Called with a dict: its values are entries. */
+static int parse_dict_node(struct level *lv, const json_t *node, kp_call *call)
 {
+    const json_t *first = json_object_iter_value(json_object_iter((json_t *)(uintptr_t)node));
+    const json_t *kwargs = entry_kwargs(first);
     KP_TRY(items_new(lv, 1, &call->args));
-    kp_arg *dict = &call->args.items[0];
-    dict->kind = KP_ARG_DICT;
-    size_t n = json_object_size(node), i = 0;
-    KP_TRY(items_new(lv, n, dict));
-    dict->keys = kp_arena_array(lv->k->mem, n, sizeof *dict->keys);
-    if (dict->keys == NULL)
-        return KP_ENOMEM;
-    const char *key;
-    json_t *entry;
-    json_object_foreach((json_t *)(uintptr_t)node, key, entry)
-    {
-        dict->keys[i] = key;
-        KP_TRY(parse_entry(lv, entry, &dict->items[i]));
-        if (i++ == 0 && entry_kwargs(entry) != NULL)
-            KP_TRY(parse_dict(lv, entry_kwargs(entry), &call->kwargs));
-    }
-    return 0;
+    KP_TRY(parse_entry_dict(lv, node, &call->args.items[0]));
+    return kwargs != NULL ? parse_dict(lv, kwargs, &call->kwargs) : 0;
 }
 
 static int parse_node_list(struct level *lv, const json_t *node, kp_call *call)
@@ -368,7 +375,7 @@ static int parse_node_list(struct level *lv, const json_t *node, kp_call *call)
     call->args.kind = KP_ARG_LIST;
     call->kwargs.kind = KP_ARG_DICT;
     if (json_is_object(node))
-        return parse_entry_dict(lv, node, call);
+        return parse_dict_node(lv, node, call);
     if (!json_is_array(node) || json_array_size(node) == 0)
         return bad_node(lv);
     if (!json_is_string(json_array_get(node, 0)))

@@ -278,6 +278,9 @@ int kp_lw_moved(kp_lw *w, const kp_lw_call *c, const int64_t *from, const int64_
                 kp_value *x, kp_value **out);
 /* config[key] as up to KP_MAX_DIMS integers, null being -1. */
 int kp_lw_sizes(const kp_layer *l, const char *key, int64_t *out, int *n);
+/* The same; where the configuration has none, the argument at this position of the call, as older
+ * versions of Keras 3 have it. */
+int kp_lw_call_sizes(const kp_lw_call *c, const char *key, int position, int64_t *out, int *n);
 /* n tensors of one type along an axis; refused along the batch. */
 int kp_lw_concat(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value *const *x, int n_x,
                  kp_value **out);

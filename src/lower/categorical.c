@@ -86,18 +86,72 @@ static int do_category(kp_lw *w, const kp_lw_call *c, kp_value **out)
 
 /* ---- Discretization ---- */
 
-static int read_boundaries(kp_lw *w, const kp_layer *l, kp_bins *b)
+static int listed_boundaries(kp_lw *w, const kp_layer *l, const char *key, double **out, int *n)
 {
-    const char *key = kp_lw_is_null(l, "bin_boundaries") ? "bins" : "bin_boundaries";
     const json_t *list = json_object_get(l->config, key);
     size_t most = json_array_size(list);
     if (!json_is_array(list) || most > BOUNDARIES_MAX)
         return fail(l, "it has no bin_boundaries: adapt() it and save the model again");
-    double *v = kp_arena_array(w->mem, most + 1, sizeof *v);
-    if (!v)
+    *out = kp_arena_array(w->mem, most + 1, sizeof **out);
+    if (!*out)
         return KP_ENOMEM;
-    if (most > 0)
-        KP_TRY(kp_lw_numbers(l, key, (int)most, v, &b->n));
+    return most > 0 ? kp_lw_numbers(l, key, (int)most, *out, n) : 0;
+}
+
+/* numpy.interp(x, xp, fp); xp ascends. */
+static double interpolate(double x, const float *xp, const float *fp, int64_t n)
+{
+    int64_t low = 0, high = n - 1;
+    if (!(x > xp[0]))
+        return fp[0];
+    if (x >= xp[high])
+        return fp[high];
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        *(xp[middle] <= x ? &low : &high) = middle;
+    }
+    double slope = ((double)fp[high] - fp[low]) / ((double)xp[high] - xp[low]);
+    return slope * (x - xp[low]) + fp[low];
+}
+
+/* Keras 2 stores what adapt() saw, values and their weights, (2, n). It takes its boundaries from
+ * them as Discretization.finalize_state of TF-Keras does: values at even parts of all weights. */
+static int adapted_boundaries(kp_lw *w, const kp_layer *l, double **out, int *n)
+{
+    int64_t bins;
+    kp_value *summary;
+    KP_TRY(kp_cfg_int(l, "num_bins", 0, &bins));
+    if (bins < 1 || bins > BOUNDARIES_MAX)
+        return fail(l, "\"num_bins\" is out of range");
+    KP_TRY(kp_lw_weight_get(w, "", 0, "summary", 2, (int64_t[]){2, -1}, 0, NULL, false, &summary));
+    const float *values = kp_graph_const_f32(w->g, summary);
+    int64_t seen = summary->shape[1];
+    double part = 1.0 / (double)bins;
+    bool few = (double)seen * part < 1;
+    *n = few ? (int)seen - 1 : (int)ceil(1 / part) - 1;
+    *out = kp_arena_array(w->mem, (size_t)bins + 1, sizeof **out);
+    float *share = kp_arena_array(w->mem, (size_t)seen + 1, sizeof *share);
+    if (!values || !*out || !share)
+        return KP_ENOMEM;
+    if (seen < 1)
+        return fail(l, "it has seen no data: adapt() it and save the model again");
+    for (int64_t i = 0; i < seen; i++)
+        share[i] = values[seen + i] + (i > 0 ? share[i - 1] : 0);
+    for (int64_t i = 0; i < seen; i++)
+        share[i] /= share[seen - 1];
+    for (int i = 0; i < *n; i++)
+        (*out)[i] = few ? values[i] : interpolate(part + i * part, share, values, seen);
+    return 0;
+}
+
+static int read_boundaries(kp_lw *w, const kp_layer *l, kp_bins *b)
+{
+    double *v = NULL;
+    bool none = kp_lw_is_null(l, "bin_boundaries");
+    if (none && kp_lw_is_null(l, "bins") && kp_keras_weight_count(w->k, l, "") > 0)
+        KP_TRY(adapted_boundaries(w, l, &v, &b->n));
+    else
+        KP_TRY(listed_boundaries(w, l, none ? "bins" : "bin_boundaries", &v, &b->n));
     float *boundaries = kp_arena_array(w->mem, (size_t)b->n + 1, sizeof *boundaries);
     if (!boundaries)
         return KP_ENOMEM;
@@ -121,7 +175,10 @@ static int do_discretization(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (!params)
         return KP_ENOMEM;
     KP_TRY(kp_lw_kernel(w, &kp_kernel_bins, params, c->in, 1, &ids));
-    return kp_lw_encode(w, mode, b.n + 1, c->layer->policy.compute, ids, NULL, out);
+    kp_dtype dtype = c->layer->policy.compute;
+    if (mode == KP_LW_INT && kp_lw_older(w, 3, 13) && !kp_dtype_is_float(dtype))
+        KP_TRY(kp_lw_cast(w, dtype, ids, &ids));
+    return kp_lw_encode(w, mode, b.n + 1, dtype, ids, NULL, out);
 }
 
 /* ---- Hashing ---- */

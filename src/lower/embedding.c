@@ -174,8 +174,9 @@ static int differs(kp_lw *w, double number, kp_value *x, kp_value **out)
     kp_value *same;
     if (!kp_dtype_is_float(x->dtype))
         KP_TRY(kp_lw_float(w, x, &x));
-    /* Keras makes a tensor of the number first: of float32. */
-    KP_TRY(kp_lw_scalar(w, x->dtype, (double)(float)number, &same));
+    /* Keras 3 makes a tensor of the number first: of float32. */
+    number = kp_lw_older(w, 3, 0) ? number : (double)(float)number;
+    KP_TRY(kp_lw_scalar(w, x->dtype, number, &same));
     KP_TRY(kp_lw_pair(w, KP_BIN_NOT_EQUAL, x, same, &x));
     kp_node n = {.op = KP_OP_REDUCE,
                  .attr.reduce = {.kind = KP_RED_ANY, .axes = {1, {x->ndim - 1}}}};

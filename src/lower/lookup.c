@@ -42,13 +42,24 @@ static int read_settings(const kp_lw_call *c, kp_lw_lookup *s, kp_lw_mode *mode)
     return kp_lw_lookup_sizes(l, s);
 }
 
+/* What is counted: whole numbers; in Keras 2 the layer's type, of texts floats. Until
+ * TensorFlow 2.5 the layer's type was that of its vocabulary. */
+static kp_dtype encoded(const kp_lw *w, const kp_layer *l, bool texts)
+{
+    if (!kp_lw_older(w, 3, 0))
+        return KP_INT64;
+    return texts || kp_lw_older(w, 2, 6) ? KP_FLOAT32 : l->policy.compute;
+}
+
 static int do_find(kp_lw *w, const kp_lw_call *c, kp_lw_lookup *s, kp_lw_mode mode, kp_value **out)
 {
     kp_value *x = c->in[0], *ids, *idf;
     if (!s->texts)
         KP_TRY(kp_lw_cast(w, KP_INT64, x, &x));
     KP_TRY(kp_lw_kernel(w, &kp_kernel_lookup, s->vocabulary, &x, 1, &ids));
-    KP_TRY(kp_lw_encode(w, mode, s->depth, KP_INT64, ids, NULL, out));
+    KP_TRY(kp_lw_encode(w, mode, s->depth, encoded(w, c->layer, false), ids, NULL, out));
+    if (mode == KP_LW_INT && kp_lw_older(w, 3, 0) && c->layer->policy.compute == KP_INT32)
+        return kp_lw_cast(w, KP_INT32, *out, out);
     if (mode != KP_LW_TF_IDF)
         return 0;
     KP_TRY(kp_lw_idf(w, c->layer, s, &idf));
@@ -197,7 +208,9 @@ static int do_text(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return KP_ENOMEM;
     KP_TRY(kp_lw_kernel(w, &kp_kernel_texts, params, c->in, 1, out));
     if (!t.counts)
-        KP_TRY(kp_lw_encode(w, mode, s.depth, KP_INT64, *out, NULL, out));
+        KP_TRY(kp_lw_encode(w, mode, s.depth, encoded(w, c->layer, true), *out, NULL, out));
+    else
+        KP_TRY(kp_lw_cast(w, encoded(w, c->layer, true), *out, out));
     if (mode == KP_LW_TF_IDF) {
         KP_TRY(kp_lw_idf(w, c->layer, &s, &idf));
         KP_TRY(kp_lw_binary(w, KP_BIN_MUL, *out, idf, out));

@@ -10,17 +10,32 @@ static int to_rank(kp_lw *w, int rank, kp_value *x, kp_value **out)
     return 0;
 }
 
-/* Where any input counts; no mask when one of them has none. */
+/* In Keras 2 a joint mask was true where all masks are, in 3.0 to 3.3 there was none; and no layer
+ * left out of its result what is masked. */
+static bool joins_all(const kp_lw *w)
+{
+    return kp_lw_older(w, 3, 4);
+}
+
+static bool has_no_joint_mask(const kp_lw *w)
+{
+    return joins_all(w) && !kp_lw_older(w, 3, 0);
+}
+
+/* Where any input counts; no mask when one of them has none. Before: where all that have a mask do.
+ */
 static int merged_mask(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_value *all = NULL, *mask;
     *out = NULL;
-    for (int i = 0; i < c->n_in; i++) {
+    for (int i = 0; i < c->n_in && !has_no_joint_mask(w); i++) {
+        if (!c->in_mask[i] && joins_all(w))
+            continue;
         if (!c->in_mask[i])
             return 0;
         KP_TRY(kp_lw_truth(w, c->in_mask[i], &mask));
         if (all)
-            KP_TRY(kp_lw_either(w, all, mask, &mask));
+            KP_TRY((joins_all(w) ? kp_lw_both : kp_lw_either)(w, all, mask, &mask));
         all = mask;
     }
     *out = all;
@@ -75,6 +90,8 @@ static int do_multiply(kp_lw *w, const kp_lw_call *c, kp_value **out)
     kp_value *y = NULL, *all = NULL, *x, *number;
     bool every = true;
     KP_TRY(merged_mask(w, c, &c->res->masks[0]));
+    if (joins_all(w))
+        return join(w, c, KP_BIN_MUL, out);
     KP_TRY(same_ranks(w, c, &in));
     for (int i = 0; i < in.n; i++) {
         x = in.values[i];
@@ -99,6 +116,8 @@ static int do_extreme(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_lw_result in;
     KP_TRY(merged_mask(w, c, &c->res->masks[0]));
+    if (joins_all(w))
+        return join(w, c, (kp_binary_kind)c->variant, out);
     KP_TRY(same_ranks(w, c, &in));
     kp_value *y = in.values[0], *all = in.masks[0];
     for (int i = 1; i < in.n; i++) {
@@ -166,13 +185,13 @@ static int whole_mask(kp_lw *w, kp_value *x, kp_value *mask, kp_value **out)
 
 static int concat_mask(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **out)
 {
-    kp_node n = {.op = KP_OP_CONCAT}, any = {.op = KP_OP_REDUCE};
+    kp_node n = {.op = KP_OP_CONCAT}, reduce = {.op = KP_OP_REDUCE};
     kp_lw_result masks;
     bool some = false;
     KP_TRY(kp_lw_result_new(w, c->n_in, &masks));
     for (int i = 0; i < c->n_in; i++)
         some = some || c->in_mask[i];
-    if (!some)
+    if (!some || has_no_joint_mask(w))
         return 0;
     for (int i = 0; i < c->n_in; i++)
         KP_TRY(whole_mask(w, c->in[i], c->in_mask[i], &masks.values[i]));
@@ -180,9 +199,9 @@ static int concat_mask(kp_lw *w, const kp_lw_call *c, int64_t axis, kp_value **o
     kp_value *all = masks.values[0];
     if (masks.n > 1)
         KP_TRY(kp_lw_add(w, &n, masks.values, masks.n, &all));
-    any.attr.reduce.kind = KP_RED_ANY;
-    any.attr.reduce.axes = (kp_axes){1, {all->ndim - 1}};
-    return kp_lw_add(w, &any, &all, 1, out);
+    reduce.attr.reduce.kind = joins_all(w) ? KP_RED_ALL : KP_RED_ANY;
+    reduce.attr.reduce.axes = (kp_axes){1, {all->ndim - 1}};
+    return kp_lw_add(w, &reduce, &all, 1, out);
 }
 
 static int do_concat(kp_lw *w, const kp_lw_call *c, kp_value **out)

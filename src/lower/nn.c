@@ -22,8 +22,10 @@ static int read_parameters(const kp_layer *l, kp_act *act)
         KP_TRY(kp_cfg_float(l, "threshold", 0.5, &a));
         break;
     case KP_ACT_THRESHOLD:
-        KP_TRY(kp_cfg_float(l, "threshold", 0, &a));
-        KP_TRY(kp_cfg_float(l, "default_value", 0, &b));
+        KP_TRY(kp_cfg_float(l, "threshold_value", 0, &a)); /* until Keras 3.11 */
+        KP_TRY(kp_cfg_float(l, "threshold", a, &a));
+        KP_TRY(kp_cfg_float(l, "value", 0, &b));
+        KP_TRY(kp_cfg_float(l, "default_value", b, &b));
         break;
     case KP_ACT_SQUAREPLUS:
         KP_TRY(kp_cfg_float(l, "b", 4, &a));

@@ -51,11 +51,19 @@ static int do_batchnorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_add(w, &node, in, 5, out);
 }
 
-/* Keras stores them in the order of the axes as they are named, negative ones first. */
-static int stored_sizes(const kp_layer *l, const kp_value *x, const kp_axes *axes, int64_t *out)
+/* Keras stores them in the order of the axes as they are named, Keras 3 sorted, negative ones
+ * first. */
+static int stored_sizes(const kp_lw *w, const kp_layer *l, const kp_value *x, const kp_axes *axes,
+                        int64_t *out)
 {
     const json_t *v = json_object_get(l->config, "axis");
     int n = 0, at;
+    for (size_t j = 0; json_is_array(v) && kp_lw_older(w, 3, 0) && n < axes->n; j++) {
+        KP_TRY(kp_lw_axis(l, json_integer_value(json_array_get(v, j)), x->ndim, &at));
+        KP_TRY(kp_lw_known(x, at, &out[n++]));
+    }
+    if (n > 0)
+        return 0;
     for (int negative = 1; negative >= 0; negative--)
         for (int i = 0; i < axes->n; i++) {
             bool found = !json_is_array(v) && negative == 0;
@@ -84,7 +92,7 @@ static int do_layernorm(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_axes(l, "axis", c->in[0]->ndim, -1, axes));
     for (int i = 0; i < axes->n; i++)
         KP_TRY(kp_lw_known(c->in[0], axes->axis[i], &shape[i]));
-    KP_TRY(stored_sizes(l, c->in[0], axes, stored));
+    KP_TRY(stored_sizes(w, l, c->in[0], axes, stored));
     KP_TRY(kp_lw_float(w, c->in[0], &in[0]));
     if (scale || rms)
         KP_TRY(kp_lw_weight_get(w, "", 0, "gamma", axes->n, stored, axes->n, shape, true, &in[1]));

@@ -116,15 +116,16 @@ static int do_slice(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     const kp_layer *l = c->layer;
     kp_value *x = c->in[0];
-    int64_t start[KP_MAX_DIMS] = {0};
+    int64_t start[KP_MAX_DIMS] = {0}, shape[KP_MAX_DIMS];
+    int n_sizes;
     kp_node n = {.op = KP_OP_SLICE};
-    const json_t *shape = json_object_get(l->config, "shape");
-    if (json_array_size(shape) != (size_t)x->ndim)
+    KP_TRY(kp_lw_call_sizes(c, "shape", 2, shape, &n_sizes));
+    if (n_sizes != x->ndim)
         return kp_fail(KP_EMODEL, "layer \"%s\" (Slice): \"shape\" is not %d sizes", l->path,
                        x->ndim);
     KP_TRY(read_starts(c, kp_lw_arg(c, 1, "start_indices"), x, start));
     for (int i = 0; i < x->ndim; i++) {
-        int64_t size = json_integer_value(json_array_get(shape, (size_t)i));
+        int64_t size = shape[i];
         bool batch = x->shape[i] == KP_DIM_BATCH, open = batch || size == -1;
         if (batch && size != -1 && size != w->fixed_batch) {
             w->out->named_rows = size > 0 ? size : 0;

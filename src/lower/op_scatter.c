@@ -51,7 +51,7 @@ static int do_scatter(kp_lw *w, const kp_lw_call *c, kp_value **out)
     if (!p)
         return KP_ENOMEM;
     p->kind = KP_SCATTER_ADD;
-    KP_TRY(kp_lw_sizes(c->layer, "shape", p->shape, &p->ndim));
+    KP_TRY(kp_lw_call_sizes(c, "shape", 2, p->shape, &p->ndim));
     for (int i = 0; i < p->ndim; i++)
         if (p->shape[i] < 0)
             return kp_fail(KP_EMODEL, "layer \"%s\" (Scatter): axis %d of its shape is open",

@@ -24,6 +24,21 @@ int kp_lw_sizes(const kp_layer *l, const char *key, int64_t *out, int *n)
                           l->path, l->class_name, key, KP_MAX_DIMS);
 }
 
+int kp_lw_call_sizes(const kp_lw_call *c, const char *key, int position, int64_t *out, int *n)
+{
+    const kp_arg *a = kp_lw_arg(c, position, key);
+    if (json_object_get(c->layer->config, key) || !a || a->kind != KP_ARG_LIST ||
+        a->n_items > KP_MAX_DIMS)
+        return kp_lw_sizes(c->layer, key, out, n);
+    *n = a->n_items;
+    for (int i = 0; i < a->n_items; i++) {
+        if (a->items[i].kind != KP_ARG_INT)
+            return kp_lw_sizes(c->layer, key, out, n);
+        out[i] = a->items[i].integer;
+    }
+    return 0;
+}
+
 /* ---- shapes ---- */
 
 /* Of several open sizes the first is that of the batch. */
@@ -110,7 +125,9 @@ static int do_broadcast_to(kp_lw *w, const kp_lw_call *c, kp_value **out)
 static int config_type(const kp_lw_call *c, kp_dtype dflt, kp_dtype *out)
 {
     const char *name;
-    KP_TRY(kp_cfg_str(c->layer, "dtype", kp_dtype_name(dflt), &name));
+    const kp_arg *given = kp_lw_keyword(c->call, "dtype"); /* before Keras 3.12 */
+    bool told = given && given->kind == KP_ARG_STR;
+    KP_TRY(kp_cfg_str(c->layer, "dtype", told ? given->str : kp_dtype_name(dflt), &name));
     *out = kp_dtype_from_name(name);
     return kp_dtype_size(*out) > 0
                ? 0

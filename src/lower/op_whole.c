@@ -115,6 +115,20 @@ static int do_corrcoef(kp_lw *w, const kp_lw_call *c, kp_value **out)
     return kp_lw_pair(w, KP_BIN_MIN, x, limit, out);
 }
 
+/* Where the results begin and how many there are, of vectors of n and m elements. Before Keras 3.13
+ * as TensorFlow pads a convolution, which differs from NumPy where the numbers are even. */
+static void correlate_sizes(bool older, bool full, int64_t n, int64_t m, kp_correlate *p)
+{
+    int64_t all = n + m - 1;
+    p->length = full ? all : older || n > m ? n : m;
+    if (older && full)
+        p->before = (all - 1) / 2 + (all - n) / 2 - (all - m) / 2;
+    else if (older)
+        p->before = (m - 1) / 2;
+    else
+        p->before = m - 1 - (full ? 0 : (all - p->length) / 2);
+}
+
 static int do_correlate(kp_lw *w, const kp_lw_call *c, kp_value **out)
 {
     kp_correlate *p = kp_arena_alloc(w->mem, sizeof *p);
@@ -138,11 +152,8 @@ static int do_correlate(kp_lw *w, const kp_lw_call *c, kp_value **out)
     KP_TRY(kp_lw_known(in[0], 0, &n));
     KP_TRY(kp_lw_known(in[1], 0, &m));
     *p = (kp_correlate){0, n - m + 1};
-    if (strcmp(mode, "valid") != 0) {
-        bool full = strcmp(mode, "full") == 0;
-        p->length = full ? n + m - 1 : n > m ? n : m;
-        p->before = m - 1 - (full ? 0 : (n + m - 1 - p->length) / 2);
-    }
+    if (strcmp(mode, "valid") != 0)
+        correlate_sizes(kp_lw_older(w, 3, 13), strcmp(mode, "full") == 0, n, m, p);
     return kp_lw_kernel(w, &kp_kernel_correlate, p, in, 2, out);
 }
 
