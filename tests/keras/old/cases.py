@@ -165,6 +165,17 @@ class Cases(object):
         x[1, 1] = 0
         return self.fill(model), [x]
 
+    def joined(self):
+        """Masks that differ, and what has none, joined by layers in every way."""
+        L = self.L
+        a, b = self.input((5,), "a", "int32"), self.input((5,), "b", "int32")
+        x, y = L.Embedding(7, 6, mask_zero=True)(a), L.Embedding(7, 6, mask_zero=True)(b)
+        pairs = [L.Add()([x, y]), L.Multiply()([x, y]), L.Maximum()([x, y]), L.Average()([x, y]),
+                 L.Concatenate()([x, y]), L.Concatenate(axis=1)([x, y]),
+                 L.Add()([x, L.Embedding(7, 6)(b)])]
+        return (self.fill(self.model([a, b], [L.LSTM(3)(p) for p in pairs])),
+                [self.rng.randint(0, 3, (4, 5)).astype("int32") for _ in range(2)])
+
     def states(self):
         """An encoder's states start a decoder."""
         L = self.L

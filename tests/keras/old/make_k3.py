@@ -16,7 +16,7 @@ from keras.src.saving import saving_lib
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
-         "structures", "constants", "normalised", "operators", "mixed", "hidden"]
+         "structures", "constants", "normalised", "operators", "mixed", "hidden", "joined", "arguments"]
 
 
 class Cases3(Cases):
@@ -38,6 +38,15 @@ class Cases3(Cases):
         x = ops.matmul(x, ops.reshape(x, (-1, 4, 6)))
         return (self.fill(self.model([a, b], L.Dense(3)(x))),
                 [self.data(2, 4, 6), self.data(2, 4, 6)])
+
+    def arguments(self):
+        """Operations whose settings were the call's arguments, or had other names."""
+        ops, L = keras.ops, self.L
+        a = self.input((4, 6), "a")
+        x = ops.threshold(a, 0.3, -1.7) + ops.zeros_like(a, dtype="float32")
+        y = ops.full_like(a, 2.0, dtype="int32")
+        return (self.fill(self.model(a, [L.Dense(3)(x), y, ops.ones_like(a, dtype="bool")])),
+                [self.data(2, 4, 6)])
 
     def mixed(self):
         """A policy for all layers but the last."""

@@ -9,6 +9,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
 import tensorflow as tf
 from cases import Cases, shrink, structure, write_expected
 
@@ -20,7 +21,7 @@ except ImportError:
 
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
-         "structures", "constants", "normalised", "operators", "hidden", "local"]
+         "structures", "constants", "normalised", "operators", "hidden", "local", "joined", "adapted"]
 
 
 class CasesTF(Cases):
@@ -45,6 +46,24 @@ class CasesTF(Cases):
             x.append(L.SpectralNormalization(L.Dense(3))(L.Flatten()(a)))
         return (self.fill(self.model([a, b, c], x)),
                 [self.data(2, 7, 3), self.data(2, 6, 5, 2), self.data(2, 2, 6, 5)])
+
+    def adapted(self):
+        """Layers that keep what adapt() saw, and types of counts; axes in any order, dicts in lists."""
+        L = self.L
+        a, b, t = self.input((2,), "a"), self.input((4, 3), "b"), self.input((1,), "t", "string")
+        bins, few = L.Discretization(num_bins=7), L.Discretization(num_bins=9)
+        words = L.TextVectorization(output_mode="multi_hot", vocabulary=["red", "blue"])
+        p, q = self.input((2,), "p"), self.input((2,), "q")
+        inner = self.model([p, {"y": q, "x": a}], L.Dense(3)(L.Concatenate()([p, q, a])))
+        i, j, k = self.input((2,), "i"), self.input((2,), "j"), self.input((2,), "k")
+        inner([i, {"y": j, "x": k}])
+        y = inner([L.Dense(2)(a), {"y": a, "x": L.Dense(2, activation="tanh")(a)}])
+        model = self.model([a, b, t], [bins(a), few(a), L.LayerNormalization(axis=[2, 1])(b), words(t), y])
+        self.fill(model)
+        bins.adapt(self.data(60, 1))
+        few.adapt(self.data(3, 1))
+        return model, [self.data(4, 2), self.data(4, 4, 3),
+                       np.array([["red red"], ["blue"], ["x red"], [""]])]
 
     def operators(self):
         """TensorFlow's functions between layers."""
