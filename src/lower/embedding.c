@@ -156,7 +156,7 @@ static int do_reversible(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return embed(w, c, &t, out);
     KP_TRY(kp_lw_float(w, c->in[0], &x));
     if (t.mode)
-        KP_TRY(kp_lw_quantized_rounding(c->layer, t.mode, &q));
+        KP_TRY(kp_lw_quantized_rounding(w, c->layer, t.mode, &q));
     else
         KP_TRY(to_reverse_type(w, c->layer, &x, &kernel));
     KP_TRY(kp_lw_quantized_input(w, &q, &(kp_axes){1, {x->ndim - 1}}, x, &x, &rows));

@@ -26,22 +26,41 @@ int kp_lw_dequantize(kp_lw *w, int axis, kp_value *q, kp_value *scale, kp_value 
     return kp_lw_binary(w, KP_BIN_MUL, q, scale, out);
 }
 
-int kp_lw_quantized_mode(kp_lw *w, const kp_layer *l, const char *sub, const char **out)
+/* Until Keras 3.13 a kernel of many axes was packed along one of them, the first that is summed
+ * over. -1: the shape is not that of such a kernel. */
+static int packed_axis(const kp_lw_stored_kernel *k, int ndim, const int64_t *shape)
+{
+    int axis = -1;
+    if (ndim != k->ndim || ndim < 3)
+        return -1;
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] == k->shape[i])
+            continue;
+        if (axis >= 0 || shape[i] != k->shape[i] / 2 + k->shape[i] % 2)
+            return -1;
+        axis = i;
+    }
+    return axis;
+}
+
+int kp_lw_quantized_mode(kp_lw *w, const kp_layer *l, const kp_lw_stored_kernel *k,
+                         const char **out)
 {
     kp_weight first;
     *out = l->policy.quantization;
-    if (*out || *sub == '\0')
+    if (*out || *k->sub == '\0')
         return 0;
-    KP_TRY(kp_keras_weight(w->k, l, sub, 0, "kernel", -1, NULL, &first));
+    KP_TRY(kp_keras_weight(w->k, l, k->sub, 0, "kernel", -1, NULL, &first));
     if (first.dtype == KP_INT8)
-        *out = first.ndim == 2 ? "int4" : "int8";
+        *out = first.ndim == 2 || packed_axis(k, first.ndim, first.shape) >= 0 ? "int4" : "int8";
     return 0;
 }
 
-int kp_lw_quantized_rounding(const kp_layer *l, const char *mode, kp_lw_quantized *out)
+int kp_lw_quantized_rounding(const kp_lw *w, const kp_layer *l, const char *mode,
+                             kp_lw_quantized *out)
 {
     const json_t *v = json_object_get(l->config, "quantization_config");
-    out->rounds = strcmp(mode, "int8") == 0;
+    out->rounds = strcmp(mode, "int8") == 0 || kp_lw_older(w, 3, 14);
     out->top = 127;
     out->epsilon = 1e-7;
     if (!json_is_object(v))
@@ -86,6 +105,13 @@ static int int4_kernel(kp_lw *w, bool raw, const kp_lw_stored_kernel *k, kp_lw_q
     kp_value *m, *floats, *scale, *zero, *groups;
     int index = 1 + k->bias;
     KP_TRY(kp_lw_stored(w, k->sub, 0, "kernel", &m));
+    int packed = packed_axis(k, m->ndim, m->shape);
+    if (packed >= 0) {
+        KP_TRY(kp_lw_unpack4(w, packed, k->shape[packed], true, m, &q->kernel));
+        KP_TRY(kp_lw_stored(w, k->sub, index, "kernel_scale", &scale));
+        q->scale = raw ? NULL : scale;
+        return 0;
+    }
     if (m->ndim != 2)
         return kp_fail(KP_EMODEL, "a kernel of four bits that is stored with %d axes", m->ndim);
     int axis = m->shape[0] == k->rows ? 1 : 0;
@@ -155,7 +181,7 @@ int kp_lw_quantized_kernel(kp_lw *w, const kp_layer *l, const char *mode,
     bool raw = w->raw == l;
     *out = (kp_lw_quantized){.bias_index = 1};
     if (strcmp(mode, "int8") == 0 || strcmp(mode, "int4") == 0) {
-        KP_TRY(kp_lw_quantized_rounding(l, mode, out));
+        KP_TRY(kp_lw_quantized_rounding(w, l, mode, out));
         out->rounds = out->rounds && !raw;
         KP_TRY((mode[3] == '8' ? int8_kernel : int4_kernel)(w, raw, k, out));
         return *k->sub ? 0 : kp_lw_thin_product(w, "kernel", k->ndim, k->shape, &out->tuned);
@@ -261,7 +287,7 @@ int kp_lw_project(kp_lw *w, const kp_layer *l, const kp_lw_stored_kernel *k, kp_
     const char *mode;
     kp_value *in[3] = {x};
     kp_node n = {.op = KP_OP_DENSE};
-    KP_TRY(kp_lw_quantized_mode(w, l, k->sub, &mode));
+    KP_TRY(kp_lw_quantized_mode(w, l, k, &mode));
     if (mode)
         return project_quantized(w, l, mode, k, x, out);
     KP_TRY(kp_lw_weight_get(w, k->sub, 0, "kernel", k->ndim, k->shape, 2,

@@ -25,14 +25,16 @@ typedef struct kp_lw_quantized {
 } kp_lw_quantized;
 
 /* "int8", ... of a layer's part: by its policy, or by what is stored; NULL: plain floats. */
-int kp_lw_quantized_mode(kp_lw *w, const kp_layer *l, const char *sub, const char **out);
+int kp_lw_quantized_mode(kp_lw *w, const kp_layer *l, const kp_lw_stored_kernel *k,
+                         const char **out);
 int kp_lw_quantized_kernel(kp_lw *w, const kp_layer *l, const char *mode,
                            const kp_lw_stored_kernel *k, kp_lw_quantized *out);
 /* *scale divides the product's rows: x's shape with 1 along the axes; NULL: none. */
 int kp_lw_quantized_input(kp_lw *w, const kp_lw_quantized *q, const kp_axes *axes, kp_value *x,
                           kp_value **out, kp_value **scale);
 /* How the configuration says that inputs are rounded. */
-int kp_lw_quantized_rounding(const kp_layer *l, const char *mode, kp_lw_quantized *out);
+int kp_lw_quantized_rounding(const kp_lw *w, const kp_layer *l, const char *mode,
+                             kp_lw_quantized *out);
 /* (q - zero) * scale; `groups` says for each place along the axis which group it belongs to. */
 int kp_lw_dequantize(kp_lw *w, int axis, kp_value *q, kp_value *scale, kp_value *zero,
                      kp_value *groups, kp_value **out);

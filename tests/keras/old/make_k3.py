@@ -17,6 +17,7 @@ from keras.src.saving import saving_lib
 NAMES = ["shared", "nested", "transfer", "sequential", "wide", "transposed", "recurrent", "text",
          "masked", "states", "convlstm", "attention", "dicts", "twins", "outside", "wrapped",
          "structures", "constants", "normalised", "operators", "mixed", "hidden", "joined", "arguments"]
+# "packed" too, from Keras 3.11 on
 
 
 class Cases3(Cases):
@@ -47,6 +48,16 @@ class Cases3(Cases):
         y = ops.full_like(a, 2.0, dtype="int32")
         return (self.fill(self.model(a, [L.Dense(3)(x), y, ops.ones_like(a, dtype="bool")])),
                 [self.data(2, 4, 6)])
+
+    def packed(self):
+        """Kernels of four bits, of two and more axes, with inputs that are rounded."""
+        L = self.L
+        a = self.input((4, 5), "a")
+        x = L.MultiHeadAttention(2, 3)(L.Dense(6)(a), L.Dense(6)(a))
+        x = L.EinsumDense("abc,cde->abde", (None, 2, 7), bias_axes="de")(x)
+        model = self.fill(self.model(a, L.Dense(3)(L.Flatten()(x))))
+        model.quantize("int4")
+        return model, [self.data(3, 4, 5)]
 
     def mixed(self):
         """A policy for all layers but the last."""
