@@ -176,7 +176,8 @@ static int do_discretization(kp_lw *w, const kp_lw_call *c, kp_value **out)
         return KP_ENOMEM;
     KP_TRY(kp_lw_kernel(w, &kp_kernel_bins, params, c->in, 1, &ids));
     kp_dtype dtype = c->layer->policy.compute;
-    if (mode == KP_LW_INT && kp_lw_older(w, 3, 13) && !kp_dtype_is_float(dtype))
+    bool whole = !kp_dtype_is_float(dtype) && dtype != KP_STRING;
+    if (mode == KP_LW_INT && kp_lw_older(w, 3, 13) && whole)
         KP_TRY(kp_lw_cast(w, dtype, ids, &ids));
     return kp_lw_encode(w, mode, b.n + 1, dtype, ids, NULL, out);
 }

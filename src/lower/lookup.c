@@ -48,7 +48,8 @@ static kp_dtype encoded(const kp_lw *w, const kp_layer *l, bool texts)
 {
     if (!kp_lw_older(w, 3, 0))
         return KP_INT64;
-    return texts || kp_lw_older(w, 2, 6) ? KP_FLOAT32 : l->policy.compute;
+    bool floats = texts || kp_lw_older(w, 2, 6) || l->policy.compute == KP_STRING;
+    return floats ? KP_FLOAT32 : l->policy.compute;
 }
 
 static int do_find(kp_lw *w, const kp_lw_call *c, kp_lw_lookup *s, kp_lw_mode mode, kp_value **out)

@@ -14,6 +14,8 @@ static int infer_encode(const kp_node *n, kp_value *out, int64_t *next_symbol)
          memcmp(weights->shape, x->shape, (size_t)x->ndim * sizeof *x->shape) != 0))
         return kp_node_fail(n, KP_ESHAPE, "the weights do not have the shape of the indices");
     out->dtype = weights != NULL ? weights->dtype : p->dtype;
+    if (out->dtype == KP_STRING)
+        return kp_node_fail(n, KP_EINVAL, "an encoding in strings");
     out->ndim = 0;
     if (p->mode != KP_ENCODE_ONE_HOT && x->ndim < 2)
         return kp_node_fail(n, KP_EUNSUPPORTED,
